@@ -1,0 +1,16 @@
+"""The Django application."""
+
+from django.apps import AppConfig
+from django.utils.translation import gettext_lazy as _
+
+
+class ContainerManagerConfig(AppConfig):
+    name = "container_manager"
+    verbose_name = _("Container manager")
+    default_auto_field = "django.db.models.BigAutoField"
+
+    def ready(self) -> None:
+        from container_manager import checks, logs, signals  # noqa: PLC0415 - models exist only from here on
+
+        signals.jobs_moved.connect(logs.log_moves, dispatch_uid="container_manager.logs")
+        checks.register_checks()
