@@ -1,0 +1,89 @@
+"""
+The settings of the package: one dict, ``CONTAINER_MANAGER``, read only here.
+
+``SETTINGS`` is the list of them: name, type, default and one line each.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+from django.conf import settings as django_settings
+
+from container_manager.retry import BUILTIN, RetryPolicy, policy_from_settings
+
+DAY: Final = 86_400
+
+BUILTIN_EXECUTORS: Final[dict[str, str]] = {
+    "process": "container_manager.executors.process.ProcessExecutor",
+    "docker": "container_manager.executors.docker.DockerExecutor",
+    "fake": "container_manager.executors.fake.FakeExecutor",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """One key of ``CONTAINER_MANAGER``."""
+
+    types: tuple[type, ...]
+    default: Any
+    help: str
+
+
+SETTINGS: Final[dict[str, Setting]] = {
+    "EXECUTORS": Setting(
+        (dict,), {}, "More executors by name: {'mine': 'dotted.path.MyExecutor'}; the built-in ones stay."
+    ),
+    "DEFAULT_IMAGE": Setting((str,), "", "Image of jobs that name none."),
+    "ALLOW_PROCESS_EXECUTOR": Setting((bool,), False, "Allow local processes, which isolate nothing, without DEBUG."),
+    "INSTALLATION": Setting(
+        (str,), "", "Id of this installation, 1-8 of a-z 0-9; default: random, kept in the database."
+    ),
+    "MAX_QUEUE_DEPTH": Setting((int, type(None)), None, "Most jobs in the queue at once; None = no limit."),
+    "POLL_INTERVAL": Setting((int, float), 1.0, "Seconds between looks at an idle queue."),
+    "HEARTBEAT_INTERVAL": Setting((int, float), 10.0, "Seconds between a worker's heartbeats."),
+    "WORKER_TIMEOUT": Setting((int, float), 45.0, "Seconds without a heartbeat after which a worker is dead."),
+    "HOST_TIMEOUT": Setting(
+        (int, float), 900.0, "Seconds without any live worker on a host after which its attempts are lost."
+    ),
+    "START_TIMEOUT": Setting(
+        (int, float), 600.0, "Seconds an attempt may take from its claim to its start, pull included."
+    ),
+    "STOP_GRACE_SECONDS": Setting((int, float), 10.0, "Seconds between SIGTERM and SIGKILL."),
+    "MISSING_GRACE_SECONDS": Setting(
+        (int, float), 60.0, "Seconds a healthy engine must not know an execution, twice, before it is lost."
+    ),
+    "ORPHAN_GRACE_SECONDS": Setting(
+        (int, float), 300.0, "Seconds an execution without an open attempt is left alone before it is removed."
+    ),
+    "MAX_RESCUES": Setting((int,), 10, "Rescues of one job before it is given up as lost."),
+    "RETRY_POLICIES": Setting((dict,), {}, "Named retry policies; a job names one in retry_policy."),
+    "RETENTION": Setting(
+        (dict, type(None)),
+        {"completed": 7 * DAY, "failed": 30 * DAY, "cancelled": 7 * DAY, "logs": 7 * DAY},
+        "Seconds to keep finished jobs, per status, and their logs; None = keep everything.",
+    ),
+    "LOG_MAX_BYTES": Setting((int,), 1_048_576, "Bytes of output kept per attempt: the first and the last half."),
+}
+
+
+def get(name: str) -> Any:
+    """The value of the setting ``name`` now; tests may override ``CONTAINER_MANAGER`` at any time."""
+    configured: Mapping[str, Any] = getattr(django_settings, "CONTAINER_MANAGER", {})
+    return configured.get(name, SETTINGS[name].default)
+
+
+def executors() -> dict[str, str]:
+    """Dotted path of each executor by name: the built-in ones and the project's own."""
+    return {**BUILTIN_EXECUTORS, **get("EXECUTORS")}
+
+
+def retry_policies() -> dict[str, RetryPolicy]:
+    """Each retry policy by name: the built-in ones and the project's; ``PolicyError`` when one is wrong."""
+    return {**BUILTIN, **{name: policy_from_settings(values) for name, values in get("RETRY_POLICIES").items()}}
+
+
+def is_process_executor_allowed() -> bool:
+    return bool(django_settings.DEBUG or get("ALLOW_PROCESS_EXECUTOR"))

@@ -1,0 +1,112 @@
+"""The interface of every executor: where jobs run. ``testing.executor_contract`` is its behaviour suite."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Collection, Iterable, Mapping
+from typing import Any, BinaryIO, ClassVar
+
+from container_manager.specs import Handle, HostHealth, JobSpec, LogBatch, Observation, Usage
+
+
+class Executor(ABC):
+    """
+    One engine, as one host's ``options`` describe it, seen by one installation.
+
+    Every method may be called from several threads at once and returns within a bounded
+    time. Errors are ``ExecutorError``; anything unforeseen an engine's library raises is
+    mapped to one. An execution is found by its name alone, also by another process.
+    """
+
+    supports_files: ClassVar[bool] = False
+    """Can ``put_files`` and ``get_files`` be used?"""
+    supports_images: ClassVar[bool] = True
+    """Does a job need an image here?"""
+    is_node_bound: ClassVar[bool] = False
+    """Can only workers on the host's own node reach it?"""
+    observe_interval_seconds: ClassVar[float] = 0.0
+    """Seconds between two looks at all executions that the engine should not have to bear more often."""
+
+    def __init__(self, options: Mapping[str, Any], *, installation: str) -> None:
+        """``options`` passed ``validate_options``. No engine is contacted."""
+        self.options = options
+        self.installation = installation
+
+    @classmethod
+    def validate_options(cls, options: Mapping[str, Any]) -> None:
+        """Raise ``ValidationError`` naming the option that is unknown or wrong, and the right form."""
+
+    @abstractmethod
+    def create(self, spec: JobSpec) -> Handle:
+        """
+        Prepare everything under ``spec.name``, with no effect on the user's work.
+
+        Idempotent: a prepared, running or ended execution of that name with our labels is
+        adopted as it is. ``NameConflictError`` when it is not ours.
+        ``ImageNotFoundError`` and ``SpecificationError`` mean that nothing was created.
+        """
+
+    @abstractmethod
+    def start(self, handle: Handle) -> None:
+        """
+        The user's work has begun, once, or the execution has ended for a reason ``observe`` tells.
+
+        Idempotent: starting a running or ended execution does nothing. ``ExecutionNotFoundError``
+        when it was removed, and then nothing runs. ``SpecificationError`` when the engine
+        refuses to run it; the execution then stays, not started. After
+        ``ExecutorUnavailableError`` only ``observe`` can tell whether it runs.
+        """
+
+    @abstractmethod
+    def observe(self, handles: Collection[Handle] | None = None) -> list[Observation]:
+        """
+        What the engine knows of ``handles``, or of every execution of this installation.
+
+        What the engine does not know is left out. One bulk request, not one per handle,
+        as far as the engine allows.
+        """
+
+    @abstractmethod
+    def logs(self, handle: Handle, since: str = "", *, limit_bytes: int = 1 << 20) -> LogBatch:
+        """
+        Output after the cursor ``since`` (``""`` = from the beginning), about ``limit_bytes`` at most.
+
+        Never waits for more. Once ``observe`` has said ``exited``, reading until ``has_more``
+        is false gives all that was written.
+        """
+
+    @abstractmethod
+    def stop(self, handle: Handle, grace_seconds: float) -> None:
+        """
+        The execution has ended, or ends at the latest ``grace_seconds`` from now: SIGTERM, then SIGKILL.
+
+        Whole process tree. Returns without waiting for the end where the engine sees to it
+        itself. No error when it has ended already or is unknown.
+        """
+
+    @abstractmethod
+    def remove(self, handle: Handle) -> None:
+        """
+        The execution and what it kept are gone; unknown is no error.
+
+        Never ends a running one: ``ExecutionRunningError``.
+        """
+
+    @abstractmethod
+    def check(self) -> HostHealth:
+        """The engine answers. ``ExecutorUnavailableError`` or ``ConfigurationError`` with what to do otherwise."""
+
+    def usage(self, handle: Handle) -> Usage:
+        """What the execution has used so far; empty where the engine cannot tell."""
+        return Usage()
+
+    def put_files(self, handle: Handle, files: Iterable[tuple[str, BinaryIO, int]]) -> None:
+        """Before the start: each (relative path, stream, size) is in the input folder."""
+        raise NotImplementedError(f"{type(self).__name__} has supports_files = False")
+
+    def get_files(self, handle: Handle) -> Iterable[tuple[str, BinaryIO, int]]:
+        """After the end: each (relative path, stream, size) of the output folder, one at a time."""
+        raise NotImplementedError(f"{type(self).__name__} has supports_files = False")
+
+    def close(self) -> None:
+        """Connections are closed; executions go on."""
