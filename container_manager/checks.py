@@ -1,0 +1,104 @@
+"""System checks of the settings. Hosts are rows: ``full_clean`` and ``containers check`` judge them."""
+
+from __future__ import annotations
+
+from difflib import get_close_matches
+from typing import Any
+
+from django.conf import settings as django_settings
+from django.core import checks
+from django.db import connections
+
+from container_manager import conf
+from container_manager.retry import PolicyError, policy_from_settings
+
+
+def register_checks() -> None:
+    checks.register(check_settings, "container_manager")
+    checks.register(check_databases, checks.Tags.database)
+
+
+def check_settings(**_: Any) -> list[checks.CheckMessage]:
+    """Unknown keys, wrong types, and ``USE_TZ``."""
+    configured = getattr(django_settings, "CONTAINER_MANAGER", {})
+    if not isinstance(configured, dict):
+        return [checks.Error("CONTAINER_MANAGER must be a dict.", id="container_manager.E001")]
+    found: list[checks.CheckMessage] = []
+    for name, value in configured.items():
+        if name not in conf.SETTINGS:
+            near = get_close_matches(str(name).upper(), conf.SETTINGS, n=1)
+            hint = f"Did you mean {near[0]!r}?" if near else f"Known: {', '.join(conf.SETTINGS)}."
+            found.append(
+                checks.Error(
+                    f"CONTAINER_MANAGER has an unknown setting {name!r}.", hint=hint, id="container_manager.E002"
+                )
+            )
+        elif not isinstance(value, conf.SETTINGS[name].types) or (
+            isinstance(value, bool) and bool not in conf.SETTINGS[name].types
+        ):
+            wanted = " or ".join(kind.__name__ for kind in conf.SETTINGS[name].types)
+            found.append(
+                checks.Error(
+                    f"CONTAINER_MANAGER[{name!r}] is {value!r}; it must be {wanted}.",
+                    hint=conf.SETTINGS[name].help,
+                    id="container_manager.E003",
+                )
+            )
+    if not django_settings.USE_TZ:
+        found.append(
+            checks.Error("USE_TZ must be True: times are compared across processes.", id="container_manager.E004")
+        )
+    return found or _check_values()
+
+
+def _check_values() -> list[checks.CheckMessage]:
+    found: list[checks.CheckMessage] = []
+    for name, policy in conf.get("RETRY_POLICIES").items():
+        try:
+            policy_from_settings(policy)
+        except (PolicyError, TypeError, AttributeError) as error:
+            found.append(checks.Error(f"RETRY_POLICIES[{name!r}]: {error}.", id="container_manager.E005"))
+    if conf.get("HEARTBEAT_INTERVAL") * 3 > conf.get("WORKER_TIMEOUT"):
+        found.append(
+            checks.Error(
+                "WORKER_TIMEOUT must be at least three times HEARTBEAT_INTERVAL, or live workers are taken for dead.",
+                id="container_manager.E006",
+            )
+        )
+    identifier = conf.get("INSTALLATION")
+    if identifier and not (
+        len(identifier) <= 8 and identifier.isascii() and identifier.isalnum() and identifier.islower()
+    ):
+        found.append(
+            checks.Error("INSTALLATION must be 1 to 8 of a-z and 0-9, with a letter.", id="container_manager.E007")
+        )
+    return found
+
+
+def check_databases(databases: Any = None, **_: Any) -> list[checks.CheckMessage]:
+    """SQLite needs WAL, a busy timeout and IMMEDIATE transactions to stay out of "database is locked"."""
+    found: list[checks.CheckMessage] = []
+    for alias in databases or ():
+        connection = connections[alias]
+        if connection.vendor != "sqlite" or "memory" in str(connection.settings_dict["NAME"]):
+            continue
+        options = connection.settings_dict.get("OPTIONS", {})
+        with connection.cursor() as cursor:
+            cursor.execute("PRAGMA journal_mode")
+            mode = str(cursor.fetchone()[0]).lower()
+        wrong = []
+        if mode != "wal":
+            wrong.append("init_command='PRAGMA journal_mode=WAL;'")
+        if options.get("timeout", 5) < 20:
+            wrong.append("timeout=20")
+        if str(options.get("transaction_mode", "")).upper() != "IMMEDIATE":
+            wrong.append("transaction_mode='IMMEDIATE'")
+        if wrong:
+            found.append(
+                checks.Warning(
+                    f"The SQLite database {alias!r} can answer 'database is locked' under load.",
+                    hint=f"Set in its OPTIONS: {', '.join(wrong)}.",
+                    id="container_manager.W001",
+                )
+            )
+    return found

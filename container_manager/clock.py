@@ -1,0 +1,51 @@
+"""The database's clock: one expression for heartbeats, leases and deadlines, UTC whatever the server's zone."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+from django.db import connections
+from django.db.backends.base.base import BaseDatabaseWrapper
+from django.db.models import DateTimeField, Func
+from django.utils.dateparse import parse_datetime
+
+
+class DatabaseNow(Func):
+    """
+    The moment at which the statement runs, by the database's clock.
+
+    Not ``Now()``: that is the start of the transaction on PostgreSQL and the session's
+    time zone on MariaDB.
+    """
+
+    output_field = DateTimeField()
+    template = "%(function)s"
+
+    def as_postgresql(self, compiler: Any, connection: BaseDatabaseWrapper, **context: Any) -> Any:
+        return super().as_sql(compiler, connection, template="statement_timestamp()", **context)
+
+    def as_mysql(self, compiler: Any, connection: BaseDatabaseWrapper, **context: Any) -> Any:
+        return super().as_sql(compiler, connection, template="UTC_TIMESTAMP(6)", **context)
+
+    def as_sqlite(self, compiler: Any, connection: BaseDatabaseWrapper, **context: Any) -> Any:
+        return super().as_sql(compiler, connection, template="strftime('%%Y-%%m-%%d %%H:%%M:%%f', 'now')", **context)
+
+
+NOW_SQL = {
+    "postgresql": "SELECT statement_timestamp()",
+    "mysql": "SELECT UTC_TIMESTAMP(6)",
+    "sqlite": "SELECT strftime('%Y-%m-%d %H:%M:%f', 'now')",
+}
+
+
+def database_now(using: str) -> datetime:
+    """The database's time now, aware; one round trip."""
+    connection = connections[using]
+    with connection.cursor() as cursor:
+        cursor.execute(NOW_SQL[connection.vendor])
+        value = cursor.fetchone()[0]
+    moment = parse_datetime(value) if isinstance(value, str) else value
+    if not isinstance(moment, datetime):
+        raise TypeError(f"{connection.vendor} answered {value!r} when asked for the time")
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)

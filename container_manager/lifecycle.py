@@ -1,0 +1,161 @@
+"""
+The only writer of a job's status: compare-and-set, event and signal in one transaction.
+
+Imports no model: callers hand over their ``Tables``. Rows are always locked in the order
+job, then attempt, so that two moves of one job cannot deadlock.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from functools import partial
+from typing import Any, Final, NamedTuple
+from uuid import UUID
+
+from django.db import models, transaction
+
+from container_manager import signals
+from container_manager.clock import DatabaseNow
+from container_manager.states import ACTIVE, TERMINAL, TRANSITIONS, Hold, Status, Verb, sources_of
+
+SYSTEM: Final = "system"
+
+
+class Tables(NamedTuple):
+    """The models whose rows a move touches."""
+
+    jobs: type[models.Model]
+    attempts: type[models.Model]
+    events: type[models.Model]
+
+
+class Subject(NamedTuple):
+    """A job that is to move, and the attempt its event belongs to (0 = none yet)."""
+
+    job_id: UUID
+    attempt: int = 0
+
+
+class _PartlyMovedError(Exception):
+    """Some of a group had been moved by somebody else; undo, and ask one by one."""
+
+
+_UNSTARTED: Final[Mapping[str, Any]] = {"launched_at": None, "started_at": None, "finished_at": None, "worker": None}
+_IMPLIED: Final[dict[Status, Mapping[str, Any]]] = {
+    Status.PENDING: {**_UNSTARTED, "queued_at": None, "scheduled_for": None, "retry_count": 0},
+    Status.QUEUED: _UNSTARTED,
+    Status.LAUNCHING: {"launched_at": DatabaseNow()},
+    Status.RUNNING: {},
+    **{status: {"finished_at": DatabaseNow(), "worker": None} for status in TERMINAL},
+}
+"""Columns that a status implies, unless the caller says otherwise."""
+_NO_HOLD: Final[Mapping[str, Any]] = {"hold": Hold.NONE, "hold_until": None, "hold_reason": ""}
+
+
+def transition(
+    tables: Tables,
+    jobs: models.QuerySet[Any],
+    subjects: Sequence[Subject],
+    *,
+    to: Status,
+    verb: Verb,
+    values: Mapping[str, Any] | None = None,
+    attempt_values: Mapping[str, Any] | None = None,
+    sources: Collection[Status] | None = None,
+    actor: str = SYSTEM,
+    message: str = "",
+    data: Mapping[str, Any] | None = None,
+) -> list[Subject]:
+    """
+    Those of ``subjects`` that ``jobs`` still contains and that may go to ``to`` have gone there.
+
+    Returns exactly those, in order. Each has one event; jobs that leave the active statuses
+    have no open attempt left. One guarded UPDATE for the whole group; only when somebody
+    moved some of them meanwhile is each asked on its own. Atomic; joins the caller's
+    transaction. ``jobs`` carries the caller's own guard (attempt, worker); ``sources``
+    narrows the statuses to come from, never widens them.
+    """
+    if not subjects:
+        return []
+    using = jobs.db
+    allowed = sources_of(to) if sources is None else sources_of(to) & frozenset(sources)
+    written: dict[str, Any] = {**_IMPLIED[to], **_NO_HOLD, **(values or {}), "status": to}
+    try:
+        with transaction.atomic(using=using, savepoint=len(subjects) > 1):
+            moved = jobs.filter(pk__in=[subject.job_id for subject in subjects], status__in=allowed).update(**written)
+            if moved < len(subjects):
+                if len(subjects) == 1:
+                    return []
+                raise _PartlyMovedError
+            if to not in ACTIVE and allowed & ACTIVE:
+                close_attempts(tables, using, subjects, attempt_values or {})
+            record(tables, using, subjects, verb, actor=actor, message=message, data=data)
+            _announce(tables, using, subjects, verb=verb, status=to, actor=actor, message=message)
+    except _PartlyMovedError:
+        singly = partial(
+            transition, tables, jobs, to=to, verb=verb, values=values, attempt_values=attempt_values,
+            sources=sources, actor=actor, message=message, data=data,
+        )  # fmt: skip
+        with transaction.atomic(using=using):
+            return [moved for subject in subjects for moved in singly([subject])]
+    return list(subjects)
+
+
+def announce_new(tables: Tables, using: str, subjects: Sequence[Subject], *, verb: Verb, actor: str = SYSTEM) -> None:
+    """Rows that were inserted in the status they are in have their event and their signal too."""
+    record(tables, using, subjects, verb, actor=actor)
+    _announce(tables, using, subjects, verb=verb, status=Status.QUEUED, actor=actor, message="")
+
+
+def insert_attempts(tables: Tables, using: str, attempts: Iterable[models.Model]) -> None:
+    """Open attempts exist; a second one of a job is an IntegrityError on every database."""
+    tables.attempts._default_manager.using(using).bulk_create(attempts)
+
+
+def close_attempts(tables: Tables, using: str, subjects: Sequence[Subject], values: Mapping[str, Any]) -> int:
+    """The open attempts of ``subjects`` are finished: their capacity is free again."""
+    closed = {"finished_at": DatabaseNow(), "worker": None, **values, "active_job": None}
+    open_attempts = tables.attempts._default_manager.using(using)
+    return open_attempts.filter(active_job__in=[subject.job_id for subject in subjects]).update(**closed)
+
+
+def record(
+    tables: Tables,
+    using: str,
+    subjects: Iterable[Subject],
+    verb: Verb,
+    *,
+    actor: str = SYSTEM,
+    message: str = "",
+    data: Mapping[str, Any] | None = None,
+) -> None:
+    """One event per subject, appended in the caller's transaction."""
+    rows = [
+        tables.events(job_id=job_id, attempt=attempt, verb=verb, actor=actor, message=message, data=data)
+        for job_id, attempt in subjects
+    ]
+    tables.events._default_manager.using(using).bulk_create(rows)
+
+
+def check_move(source: str, target: str) -> bool:
+    """Whether ``TRANSITIONS`` has this edge."""
+    return target in TRANSITIONS[Status(source)]
+
+
+def _announce(
+    tables: Tables, using: str, subjects: Sequence[Subject], *, verb: Verb, status: Status, actor: str, message: str
+) -> None:
+    per_job = signals.BY_VERB.get(verb)
+    if not (signals.jobs_moved.has_listeners(tables.jobs) or (per_job and per_job.has_listeners(tables.jobs))):
+        return
+
+    def send() -> None:
+        signals.jobs_moved.send_robust(
+            sender=tables.jobs, subjects=subjects, verb=verb, status=status, actor=actor, message=message
+        )
+        if per_job and per_job.has_listeners(tables.jobs):
+            ids = [subject.job_id for subject in subjects]
+            for job in tables.jobs._default_manager.using(using).filter(pk__in=ids):
+                per_job.send_robust(sender=tables.jobs, job=job, verb=verb, actor=actor)
+
+    transaction.on_commit(send, using=using, robust=True)

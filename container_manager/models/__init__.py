@@ -1,0 +1,22 @@
+"""The rows. ``TABLES`` is what ``lifecycle`` is handed."""
+
+from container_manager.models.attempt import JobAttempt
+from container_manager.models.environment import EnvironmentTemplate
+from container_manager.models.event import JobEvent
+from container_manager.models.host import ExecutorHost
+from container_manager.models.installation import Installation
+from container_manager.models.job import TABLES, ContainerJob
+from container_manager.models.log import JobLog
+from container_manager.models.worker import Worker
+
+__all__ = [
+    "TABLES",
+    "ContainerJob",
+    "EnvironmentTemplate",
+    "ExecutorHost",
+    "Installation",
+    "JobAttempt",
+    "JobEvent",
+    "JobLog",
+    "Worker",
+]

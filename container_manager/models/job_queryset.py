@@ -1,0 +1,77 @@
+"""Questions asked of the job table."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, Self, TypedDict
+from uuid import UUID
+
+from django.db import router, transaction
+from django.db.models import F, Q
+from django.utils import timezone
+
+from container_manager.exceptions import JobActiveError
+from container_manager.models.guarded import GuardedQuerySet
+from container_manager.states import ACTIVE, Status
+
+if TYPE_CHECKING:
+    from container_manager.models.job import ContainerJob
+
+
+class QueueStats(TypedDict):
+    queued: int
+    scheduled: int
+    running: int
+    launch_failed: int
+
+
+class JobQuerySet(GuardedQuerySet["ContainerJob"]):
+    @property
+    def write_alias(self) -> str:
+        """The database on which the queue lives: never a replica."""
+        return router.db_for_write(self.model)
+
+    def in_order(self) -> Self:
+        """Highest priority first, then first in, first out."""
+        return self.order_by("-priority", "queued_at", "id")
+
+    def launchable(self) -> Self:
+        """
+        Ready by the fields that users see: queued, due, a launch left; whatever ``hold`` says.
+
+        ``get_ready_jobs`` and an explicit ``launch_job`` judge by these.
+        """
+        return self.filter(
+            Q(scheduled_for__isnull=True) | Q(scheduled_for__lte=timezone.now()),
+            status=Status.QUEUED,
+            queued_at__isnull=False,
+            launched_at__isnull=True,
+            retry_count__lt=F("max_retries"),
+        )
+
+    def queue_stats(self, now: datetime) -> QueueStats:
+        """The four counts of ``get_queue_stats``, each from an index; finished jobs are not read."""
+        queued = self.filter(status=Status.QUEUED)
+        never_started = self.filter(status=Status.FAILED, launched_at__isnull=True)
+        return {
+            "queued": queued.filter(retry_count__lt=F("max_retries")).count(),
+            "scheduled": queued.filter(scheduled_for__gt=now).count(),
+            "running": self.filter(status=Status.RUNNING).count(),
+            "launch_failed": queued.filter(retry_count__gte=F("max_retries")).count() + never_started.count(),
+        }
+
+    def delete(self) -> tuple[int, dict[str, int]]:
+        """Rows with their attempts, events and output are gone. ``JobActiveError`` if one is active, and none is."""
+        with transaction.atomic(using=self.db):
+            refuse_active(self.filter(status__in=ACTIVE).order_by().values_list("pk", flat=True)[:1])
+            return super().delete()
+
+    delete.alters_data = True  # type: ignore[attr-defined]
+    delete.queryset_only = True  # type: ignore[attr-defined]
+
+
+def refuse_active(active: Collection[UUID] | Any) -> None:
+    """``JobActiveError`` naming the first of ``active``."""
+    for job_id in active:
+        raise JobActiveError(f"Job {job_id} is launching or running. Cancel it first: queue_manager.cancel_job(job).")
