@@ -1,0 +1,59 @@
+"""What a host has left: slots always, CPU and memory where it declares them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from django.db.models import Count, Sum
+
+from container_manager.models import ContainerJob, ExecutorHost, JobAttempt
+
+
+@dataclass(slots=True)
+class Room:
+    """Free slots, cores and MiB; ``None`` = not counted on this host."""
+
+    slots: int
+    cpu: float | None
+    memory: int | None
+
+    @classmethod
+    def on(cls, host: ExecutorHost, using: str) -> Room:
+        """
+        What the open attempts leave free. Exact only under the host row's lock.
+
+        Counted from the attempts each time: no counter column that could drift.
+        """
+        used = (
+            JobAttempt.objects.using(using)
+            .filter(host=host, active_job__isnull=False)
+            .aggregate(count=Count("pk"), cpu=Sum("cpu_limit"), memory=Sum("memory_limit"))
+        )
+        return cls(
+            slots=host.max_concurrent_jobs - used["count"],
+            cpu=None if host.cpu_capacity is None else host.cpu_capacity - (used["cpu"] or 0.0),
+            memory=None if host.memory_capacity is None else host.memory_capacity - (used["memory"] or 0),
+        )
+
+    @property
+    def counts_resources(self) -> bool:
+        return self.cpu is not None or self.memory is not None
+
+    def fits(self, job: ContainerJob) -> bool:
+        return (
+            self.slots > 0
+            and (self.cpu is None or (job.cpu_limit or 0.0) <= self.cpu + 1e-9)
+            and (self.memory is None or (job.memory_limit or 0) <= self.memory)
+        )
+
+    def take(self, job: ContainerJob) -> None:
+        self.slots -= 1
+        if self.cpu is not None:
+            self.cpu -= job.cpu_limit or 0.0
+        if self.memory is not None:
+            self.memory -= job.memory_limit or 0
+
+
+def could_ever_fit(host: ExecutorHost, job: ContainerJob) -> bool:
+    """Whether ``host``, empty, would take ``job``."""
+    return Room(host.max_concurrent_jobs, host.cpu_capacity, host.memory_capacity).fits(job)

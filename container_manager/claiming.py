@@ -1,0 +1,206 @@
+"""
+A committed claim: free capacity on a host, given to ready jobs, for one worker.
+
+One short transaction whose first statement writes the host's row. That write is the host's
+lock (and SQLite's only writer), so capacity is exact with any number of workers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import timedelta
+from typing import Final
+from uuid import UUID
+
+from django.db import connections, transaction
+from django.db.models import F, Q
+from django.utils import timezone
+
+from container_manager import hosts as host_rows
+from container_manager import lifecycle
+from container_manager.capacity import Room, could_ever_fit
+from container_manager.clock import DatabaseNow
+from container_manager.conflicts import retry_on_conflict
+from container_manager.exceptions import QueueError
+from container_manager.indexes import Literal
+from container_manager.lifecycle import Subject
+from container_manager.models import TABLES, ContainerJob, ExecutorHost, JobAttempt
+from container_manager.models.job_queryset import JobQuerySet
+from container_manager.ownership import Claim
+from container_manager.states import Hold, Status, Verb
+
+LOOK_AHEAD: Final = 100
+"""How many ready jobs are looked at for one that fits, where a host counts CPU or memory."""
+STARVATION_LIMIT: Final = timedelta(minutes=5)
+"""How long smaller jobs may overtake one at the head that waits for room."""
+PROMOTE_LIMIT: Final = 500
+
+
+class ClaimRefusedError(QueueError):
+    """Nothing was claimed, for a reason that is not the job's; no retry is spent."""
+
+
+def claim(host: ExecutorHost, worker: UUID, *, queue: str, limit: int, using: str) -> list[Claim]:
+    """
+    Up to ``limit`` ready jobs of ``queue`` are LAUNCHING, committed, and ``worker``'s; best first.
+
+    An empty list means that nothing is ready or that ``host`` is drained, backing off or full.
+    ``RuntimeError`` inside an open transaction: others would see the claim only at its commit.
+    """
+    ready = ready_jobs(using, queue)
+    return retry_on_conflict(lambda: _claim(ready, host, worker, limit=limit, using=using, is_strict=False))
+
+
+def claim_job(job_id: UUID, host: ExecutorHost, worker: UUID, *, using: str) -> Claim | None:
+    """
+    This job is LAUNCHING, committed, and ``worker``'s, whatever holds it; ``None`` = it is not launchable.
+
+    ``ClaimRefusedError`` when ``host`` is drained, backing off or full.
+    """
+    wanted = JobQuerySet(ContainerJob, using=using).launchable().filter(pk=job_id)
+    claims = retry_on_conflict(lambda: _claim(wanted, host, worker, limit=1, using=using, is_strict=True))
+    return claims[0] if claims else None
+
+
+def why_not_launchable(job_id: UUID, using: str) -> str:
+    """Why ``claim_job`` found nothing to claim, and what to do."""
+    job = ContainerJob.objects.using(using).filter(pk=job_id).first()
+    if job is None:
+        return f"Job {job_id} is not in the database; it was deleted."
+    if job.status == Status.PENDING:
+        return f"Job {job_id} is not queued: queue_manager.queue_job(job) first."
+    if job.status != Status.QUEUED:
+        return f"Job {job_id} is {job.status}; only a queued job is launched."
+    if job.retry_count >= job.max_retries:
+        return f"Job {job_id} has no launch left: retry_count {job.retry_count} of max_retries {job.max_retries}."
+    if job.scheduled_for and job.scheduled_for > timezone.now():
+        return f"Job {job_id} is scheduled for {job.scheduled_for.isoformat()}."
+    return f"Job {job_id} is being claimed by another worker."
+
+
+def ready_jobs(using: str, queue: str) -> JobQuerySet:
+    """The ready jobs of one queue, in order, straight from the ready index."""
+    jobs = JobQuerySet(ContainerJob, using=using)
+    return jobs.filter(queue=queue, status=Literal(Status.QUEUED), hold=Literal(Hold.NONE)).in_order()
+
+
+def queue_heads(using: str, queues: Sequence[str]) -> list[str]:
+    """Those of ``queues`` that have a ready job, the one with the best head first."""
+    heads = []
+    for queue in queues:
+        head = ready_jobs(using, queue).values_list("priority", "queued_at").first()
+        if head:
+            heads.append((-head[0], head[1], queue))
+    return [queue for *_, queue in sorted(heads)]
+
+
+def promote(using: str, limit: int = PROMOTE_LIMIT) -> int:
+    """Held jobs whose time has come, at most ``limit``, are ready; returns how many. Safe with many workers."""
+    due = ContainerJob.objects.using(using).filter(hold_until__lte=DatabaseNow(), status=Status.QUEUED)
+    ids = list(due.order_by("hold_until", "id").values_list("pk", flat=True)[:limit])
+    if not ids:
+        return 0
+    return due.filter(pk__in=ids).update(hold=Hold.NONE, hold_until=None, hold_reason="")
+
+
+def _claim(
+    wanted: JobQuerySet, host: ExecutorHost, worker: UUID, *, limit: int, using: str, is_strict: bool
+) -> list[Claim]:
+    features = connections[using].features
+    with transaction.atomic(using=using, durable=True):
+        room = _lock_host(host, using, is_strict=is_strict)
+        if room is None:
+            return []
+        count = max(limit, LOOK_AHEAD) if room.counts_resources else min(limit, room.slots)
+        locked = wanted.select_for_update(
+            skip_locked=features.has_select_for_update_skip_locked, no_key=features.has_select_for_no_key_update
+        )
+        chosen = _choose(list(locked[:count]), room, host, limit=limit, using=using, is_strict=is_strict)
+        return _take(chosen, host, worker, using)
+
+
+def _lock_host(host: ExecutorHost, using: str, *, is_strict: bool) -> Room | None:
+    now = DatabaseNow()
+    is_ready = Q(retry_at__isnull=True) | Q(retry_at__lte=now)
+    rows = ExecutorHost.objects.using(using).filter(is_ready, pk=host.pk, is_active=True)
+    if not rows.update(claimed_at=now):
+        if is_strict:
+            raise ClaimRefusedError(_why_refused(host, using))
+        return None
+    room = Room.on(host, using)
+    if room.slots > 0:
+        return room
+    if is_strict:
+        raise ClaimRefusedError(f"The host {host} is full: all of its {host.max_concurrent_jobs} slots are taken.")
+    return None
+
+
+def _why_refused(host: ExecutorHost, using: str) -> str:
+    now = ExecutorHost.objects.using(using).filter(pk=host.pk).first()
+    if now is None:
+        return f"The host {host} was deleted."
+    if not now.is_active:
+        return f"The host {host} is drained (is_active is off)."
+    return f"The host {host} is unhealthy and tried again at {now.retry_at}: {now.health_error}"
+
+
+def _choose(
+    candidates: list[ContainerJob], room: Room, host: ExecutorHost, *, limit: int, using: str, is_strict: bool
+) -> list[ContainerJob]:
+    chosen: list[ContainerJob] = []
+    homeless: list[ContainerJob] = []
+    for job in candidates:
+        if len(chosen) == limit or room.slots <= 0:
+            break
+        if room.fits(job):
+            room.take(job)
+            chosen.append(job)
+        elif not could_ever_fit(host, job):
+            homeless.append(job)
+        elif job.queued_at is not None and timezone.now() - job.queued_at > STARVATION_LIMIT:
+            break
+    if is_strict and candidates and not chosen:
+        raise ClaimRefusedError(f"Job {candidates[0].pk} does not fit on the host {host} now: CPU or memory is short.")
+    _hold_unschedulable(homeless, using)
+    return chosen
+
+
+def _hold_unschedulable(jobs: list[ContainerJob], using: str) -> None:
+    if not jobs:
+        return
+    active = [host for host in ExecutorHost.objects.using(using).all() if host.is_active]
+    for job in jobs:
+        candidates = host_rows.serving(active, job.queue)
+        if any(could_ever_fit(host, job) for host in candidates):
+            continue
+        needs = f"{job.memory_limit or 0} MiB and {job.cpu_limit or 0} cores"
+        reason = f"Needs {needs}; no active host of queue {job.queue!r} has that: {', '.join(map(str, candidates))}."
+        ContainerJob.objects.using(using).filter(pk=job.pk, status=Status.QUEUED).update(
+            hold=Hold.UNSCHEDULABLE, hold_reason=reason
+        )
+        lifecycle.record(TABLES, using, [Subject(job.pk, job.attempt)], Verb.NOTE, message=reason)
+
+
+def _take(jobs: list[ContainerJob], host: ExecutorHost, worker: UUID, using: str) -> list[Claim]:
+    subjects = [Subject(job.pk, job.attempt + 1) for job in jobs]
+    moved = lifecycle.transition(
+        TABLES, ContainerJob.objects.using(using), subjects, to=Status.LAUNCHING, verb=Verb.CLAIM,
+        values={"attempt": F("attempt") + 1, "worker": worker},
+        actor=str(worker), data={"host": host.name},
+    )  # fmt: skip
+    numbers = dict(moved)
+    attempts = {
+        job.pk: JobAttempt(
+            job_id=job.pk, active_job_id=job.pk, number=numbers[job.pk], host=host, worker=worker,
+            memory_limit=job.memory_limit, cpu_limit=job.cpu_limit, launched_at=DatabaseNow(),
+        )
+        for job in jobs if job.pk in numbers
+    }  # fmt: skip
+    lifecycle.insert_attempts(TABLES, using, attempts.values())
+    claims = []
+    for job in jobs:
+        if job.pk in numbers:
+            job.status, job.hold, job.worker, job.attempt = Status.LAUNCHING, Hold.NONE, worker, numbers[job.pk]
+            job.mark_as_loaded()
+            claims.append(Claim(job, attempts[job.pk].pk, numbers[job.pk], host, worker))
+    return claims

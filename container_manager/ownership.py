@@ -1,0 +1,24 @@
+"""Who owns an attempt. Every write of a running job carries it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from uuid import UUID
+
+from container_manager.lifecycle import Subject
+from container_manager.models import ContainerJob, ExecutorHost
+
+
+@dataclass(slots=True)
+class Claim:
+    """An open attempt of ``job`` on ``host`` that ``worker`` owns, as far as it knows: every write checks it again."""
+
+    job: ContainerJob
+    attempt_id: UUID
+    number: int
+    host: ExecutorHost
+    worker: UUID
+
+    @property
+    def subject(self) -> Subject:
+        return Subject(self.job.pk, self.number)

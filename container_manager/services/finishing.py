@@ -1,0 +1,133 @@
+"""The end of an attempt, written down, and what follows from it by the retry rules."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from functools import partial
+from typing import Any
+from uuid import UUID
+
+from django.db import transaction
+from django.db.models import F
+
+from container_manager import conf, lifecycle
+from container_manager.clock import DatabaseNow
+from container_manager.conflicts import retry_on_conflict
+from container_manager.models import TABLES, ContainerJob, JobAttempt
+from container_manager.ownership import Claim
+from container_manager.services.batches import each_row, grouped
+from container_manager.services.recording import clean_text
+from container_manager.specs import Usage
+from container_manager.states import Hold, OnLost, Outcome, Status, Verb
+
+
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """How an attempt ended, as far as its engine told."""
+
+    claim: Claim
+    outcome: Outcome
+    exit_code: int | None = None
+    error: str = ""
+    started_at: datetime | None = None
+    finished_at: datetime | None = None
+    usage: Usage = field(default_factory=Usage)
+    has_late_stop: bool = False
+    """It was asked to stop, and had ended before the signal."""
+
+
+def finish(endings: Sequence[Ending], using: str) -> set[UUID]:
+    """
+    Each attempt is closed, and its job is in the terminal status, or back in the queue by the retry rules.
+
+    Returns the attempts that are finished now, also by an earlier try; the others are
+    somebody else's. Atomic per call.
+    """
+    if not endings:
+        return set()
+    retry_on_conflict(lambda: _finish(endings, using))
+    closed = JobAttempt.objects.using(using).filter(
+        pk__in=[ending.claim.attempt_id for ending in endings], active_job__isnull=True
+    )
+    return set(closed.values_list("pk", flat=True))
+
+
+def _finish(endings: Sequence[Ending], using: str) -> None:
+    with transaction.atomic(using=using):
+        keys = [(ending.claim.worker, ending.claim.number, _decide(ending), ending.exit_code) for ending in endings]
+        for (worker, number, decision, exit_code), group in grouped(keys, endings):
+            jobs = ContainerJob.objects.using(using).filter(worker=worker, attempt=number)
+            ended = {"outcome": group[0].outcome, "exit_code": exit_code, "error": group[0].error}
+            move = partial(
+                lifecycle.transition, TABLES, sources=[Status.RUNNING], actor=str(worker), message=decision.message,
+                attempt_values=ended, data={"exit_code": exit_code, "outcome": group[0].outcome},
+            )  # fmt: skip
+            subjects = [ending.claim.subject for ending in group]
+            if decision.to == Status.QUEUED:
+                # Whoever asked for a cancellation does not want another run, however this one ended.
+                wanted = jobs.filter(cancel_requested_at__isnull=True)
+                values = {**dict(decision.values), **ended}
+                moved = move(wanted, subjects, to=Status.QUEUED, verb=decision.verb, values=values)
+                rest = [subject for subject in subjects if subject not in moved]
+                moved += move(jobs, rest, to=Status.FAILED, verb=Verb.FAIL, values=ended)
+            else:
+                moved = move(jobs, subjects, to=decision.to, verb=decision.verb, values=ended)
+            moved_ids = {subject.job_id for subject in moved}
+            _write_engine_facts([ending for ending in group if ending.claim.job.pk in moved_ids], using)
+        late = [ending.claim.subject for ending in endings if ending.has_late_stop]
+        lifecycle.record(TABLES, using, late, Verb.NOTE, message="It had ended before the stop reached it.")
+
+
+def _write_engine_facts(endings: Sequence[Ending], using: str) -> None:
+    facts: dict[str, dict[UUID, Any]] = defaultdict(dict)
+    for ending in endings:
+        known = {
+            "started_at": ending.started_at, "engine_finished_at": ending.finished_at,
+            "memory_peak_bytes": ending.usage.memory_peak_bytes, "cpu_seconds": ending.usage.cpu_seconds,
+        }  # fmt: skip
+        for name, value in known.items():
+            if value is not None:
+                facts[name][ending.claim.attempt_id] = value
+    if facts:
+        fields = {field.name: field for field in JobAttempt._meta.concrete_fields}
+        JobAttempt.objects.using(using).filter(pk__in=[ending.claim.attempt_id for ending in endings]).update(
+            **{name: each_row(values, fields[name]) for name, values in facts.items()}
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class _Decision:
+    to: Status
+    verb: Verb
+    values: tuple[tuple[str, Any], ...] = ()
+    message: str = ""
+
+
+def _decide(ending: Ending) -> _Decision:
+    job, outcome = ending.claim.job, ending.outcome
+    if outcome is Outcome.OK:
+        return _Decision(Status.COMPLETED, Verb.COMPLETE)
+    message = clean_text(ending.error) or f"outcome {outcome}, exit code {ending.exit_code}"
+    if outcome is Outcome.CANCELLED:
+        return _Decision(Status.CANCELLED, Verb.CANCEL, message=message)
+    policy = conf.retry_policies().get(job.retry_policy) or conf.retry_policies()[""]
+    if outcome is Outcome.LOST:
+        if job.on_lost == OnLost.RETRY and job.rescue_count < conf.get("MAX_RESCUES"):
+            return _rerun("rescue_count", policy.delay_seconds(job.rescue_count + 1), message)
+        return _Decision(Status.FAILED, Verb.FAIL, message=message)
+    if policy.allows(outcome, ending.exit_code, reruns=job.rerun_count, infra_reruns=job.infra_rerun_count):
+        if outcome in (Outcome.INFRA_ERROR, Outcome.IMAGE_ERROR):
+            return _rerun("infra_rerun_count", policy.delay_seconds(job.infra_rerun_count + 1), message)
+        return _rerun("rerun_count", policy.delay_seconds(job.rerun_count + 1), message)
+    return _Decision(Status.FAILED, Verb.FAIL, message=message)
+
+
+def _rerun(counter: str, delay: float, message: str) -> _Decision:
+    values = {
+        counter: F(counter) + 1, "hold": Hold.BACKOFF, "hold_until": DatabaseNow() + timedelta(seconds=delay),
+        "hold_reason": f"{message} It runs again in {delay:.0f} s.", "progress": None,
+    }  # fmt: skip
+    return _Decision(Status.QUEUED, Verb.RETRY, tuple(values.items()), message)

@@ -1,0 +1,130 @@
+"""Create, confirm, start: the launch of claimed attempts, with no transaction open."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from uuid import UUID
+
+from container_manager.exceptions import (
+    ConfigurationError,
+    ExecutionNotFoundError,
+    ExecutionRunningError,
+    ExecutorError,
+    ExecutorUnavailableError,
+    SpecificationError,
+)
+from container_manager.executors import Executor
+from container_manager.models import ContainerJob, JobAttempt
+from container_manager.ownership import Claim
+from container_manager.services.executions import build_spec, executor_for, installation_id
+from container_manager.specs import ExecutionState, Handle
+from container_manager.states import Outcome
+
+
+@dataclass(frozen=True, slots=True)
+class LaunchResult:
+    """
+    What a launch came to. ``success`` means that the execution was started.
+
+    On failure ``is_transient`` says whether another try can help. ``is_unsettled``: the engine
+    did not answer the start, so only a later look can tell; nothing may be concluded.
+    """
+
+    success: bool
+    error: str = ""
+    execution_id: str = ""
+    is_transient: bool = True
+    outcome: Outcome = Outcome.INFRA_ERROR
+    is_unsettled: bool = False
+
+    @classmethod
+    def from_error(cls, error: Exception) -> LaunchResult:
+        """The failure that ``error`` is; what no executor foresaw counts as transient."""
+        text = str(error) or type(error).__name__
+        if isinstance(error, ExecutorError):
+            return cls(success=False, error=text, is_transient=error.transient, outcome=error.outcome)
+        if isinstance(error, ConfigurationError):
+            return cls(success=False, error=text, is_transient=False, outcome=Outcome.CONFIG_ERROR)
+        return cls(success=False, error=f"{type(error).__name__}: {text}")
+
+
+def create(claim: Claim, executor: Executor, installation: str) -> Handle:
+    """The execution of ``claim`` is prepared; the user's work has not begun. Raises what the executor raises."""
+    try:
+        spec = build_spec(claim, installation)
+    except ValueError as error:
+        raise SpecificationError(f"The command cannot be split: {error}.") from error
+    return executor.create(spec)
+
+
+def confirm(claims: Collection[Claim], using: str) -> set[UUID]:
+    """
+    Ids of the attempts that their worker still owns and that nobody asked to stop.
+
+    The last look before the start, at the primary: a takeover committed before it is seen.
+    """
+    rows = (
+        JobAttempt.objects.using(using)
+        .filter(pk__in=[claim.attempt_id for claim in claims], active_job__isnull=False, stop_requested="")
+        .values_list("pk", "worker")
+    )
+    owners = {claim.attempt_id: claim.worker for claim in claims}
+    return {attempt_id for attempt_id, worker in rows if owners[attempt_id] == worker}
+
+
+def start(executor: Executor, handle: Handle) -> LaunchResult:
+    """
+    The execution was started, or provably was not; ``is_unsettled`` where the engine cannot be asked.
+
+    After a failed start the engine is asked: what runs is a success, what does not is removed.
+    """
+    try:
+        executor.start(handle)
+    except ExecutionNotFoundError as error:
+        return LaunchResult.from_error(error)
+    except ExecutorError as error:
+        return settle(executor, handle, LaunchResult.from_error(error))
+    return LaunchResult(success=True, execution_id=handle.execution_id)
+
+
+def settle(executor: Executor, handle: Handle, failure: LaunchResult) -> LaunchResult:
+    """What a start of unknown end came to, by the engine's own word: ``failure`` only where nothing runs."""
+    try:
+        seen = next(iter(executor.observe([handle])), None)
+        if seen is None:
+            return failure
+        if seen.state is ExecutionState.CREATED:
+            executor.remove(handle)
+            return failure
+    except ExecutionRunningError:
+        return LaunchResult(success=True, execution_id=handle.execution_id)
+    except ExecutorError as error:
+        return LaunchResult(success=False, error=f"{failure.error} Then: {error}", is_unsettled=True)
+    return LaunchResult(success=True, execution_id=seen.handle.execution_id or handle.execution_id)
+
+
+class JobService:
+    """The launch of one claimed job, from its row."""
+
+    def launch_job(self, job: ContainerJob) -> LaunchResult:
+        """
+        The execution of ``job``, which is LAUNCHING, was created and started; or why not.
+
+        Writes nothing to the database: its caller records what it returns. Raises what an
+        executor raises on ``create``.
+        """
+        using = job.write_alias
+        attempt = JobAttempt.objects.using(using).select_related("host").get(active_job=job)
+        if attempt.worker is None:
+            raise ExecutorUnavailableError(f"Attempt {attempt.number} of job {job.pk} has no owner.")
+        claim = Claim(job, attempt.pk, attempt.number, attempt.host, attempt.worker)
+        installation = installation_id(using)
+        executor = executor_for(claim.host, installation)
+        handle = create(claim, executor, installation)
+        if claim.attempt_id not in confirm([claim], using):
+            return LaunchResult(success=False, error="The job was cancelled, or taken over, before its start.")
+        return start(executor, handle)
+
+
+job_service = JobService()
