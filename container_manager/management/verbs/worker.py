@@ -1,0 +1,59 @@
+"""``containers worker``: run the loop."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Mapping
+from types import FrameType
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandParser
+
+from container_manager.management.verbs.base import Verb
+from container_manager.worker import WorkerLoop, WorkerOptions
+
+INTERRUPTED = 130
+
+
+class WorkerVerb(Verb):
+    name = "worker"
+    help = "Claim jobs, run them and watch them until stopped."
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument("--queue", action="append", default=[], metavar="NAME", help="Only this queue; repeatable.")
+        parser.add_argument("--host", action="append", default=[], metavar="NAME", help="Only this host; repeatable.")
+        parser.add_argument("--node", help="The node this worker is on; default: the machine's name.")
+        parser.add_argument("--concurrency", type=int, default=10, metavar="N", help="Most jobs at once (default 10).")
+        parser.add_argument("--drain", action="store_true", help="Exit when no job of its queues is left.")
+        parser.add_argument("--poll-interval", type=float, metavar="SECONDS", help="Between looks at an idle queue.")
+        parser.add_argument(
+            "--health-file", default="", metavar="PATH", help="Touched every few seconds while all is well."
+        )
+
+    def run(self, command: BaseCommand, options: Mapping[str, Any]) -> int:
+        given = {key: options[key] for key in ("node", "poll_interval") if options[key] is not None}
+        loop = WorkerLoop(
+            WorkerOptions(
+                queues=tuple(options["queue"]),
+                hosts=tuple(options["host"]),
+                concurrency=options["concurrency"],
+                drain=options["drain"],
+                health_file=options["health_file"],
+                **given,
+            )
+        )
+        signals_seen = 0
+
+        def on_signal(_number: int, _frame: FrameType | None) -> None:
+            nonlocal signals_seen
+            signals_seen += 1
+            if signals_seen > 1:
+                # As safe as a crash: others rescue.
+                os._exit(INTERRUPTED)
+            loop.request_stop()
+
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, on_signal)
+        loop.run()
+        return 0

@@ -1,0 +1,98 @@
+"""The worker's row and its heartbeat: a thread with a database connection of its own."""
+
+from __future__ import annotations
+
+import logging
+import os
+import threading
+import time
+from collections.abc import Sequence
+from uuid import UUID
+
+from django.db import DatabaseError, InterfaceError, close_old_connections, connections
+
+from container_manager import conf
+from container_manager.clock import DatabaseNow
+from container_manager.models import Worker
+from container_manager.worker.identity import process_identity
+from container_manager.worker.options import WorkerOptions
+
+logger = logging.getLogger(__name__)
+
+
+def register(worker_id: UUID, options: WorkerOptions, using: str) -> None:
+    """The worker's row exists, with its first beat."""
+    Worker.objects.using(using).create(
+        pk=worker_id, node=options.node, process_id=os.getpid(), process_identity=process_identity(),
+        concurrency=options.concurrency, started_at=DatabaseNow(), heartbeat_at=DatabaseNow(),
+    )  # fmt: skip
+
+
+class Heartbeat(threading.Thread):
+    """
+    Beats every ``HEARTBEAT_INTERVAL`` as long as the loop makes progress.
+
+    A worker whose own beats fail fences itself: ``is_trusted`` turns false well before
+    others may take its attempts over.
+    """
+
+    def __init__(self, worker_id: UUID, using: str) -> None:
+        super().__init__(name="heartbeat", daemon=True)
+        self._worker_id, self._using = worker_id, using
+        self._stop = threading.Event()
+        now = time.monotonic()
+        self._last_beat = self._last_tick = self._steady_since = now
+        self.was_removed = False
+
+    def tick(self) -> None:
+        """The loop made progress."""
+        self._last_tick = time.monotonic()
+
+    @property
+    def is_trusted(self) -> bool:
+        """Whether others still see this worker alive, with a margin of a third: it may claim and start."""
+        age = time.monotonic() - self._last_beat
+        return not self.was_removed and age < conf.get("WORKER_TIMEOUT") * 2 / 3
+
+    @property
+    def may_judge(self) -> bool:
+        """Whether it has beaten for a ``WORKER_TIMEOUT`` without a gap: after an outage nobody is stale at once."""
+        return self.is_trusted and time.monotonic() - self._steady_since >= conf.get("WORKER_TIMEOUT")
+
+    def run(self) -> None:
+        while not self._stop.wait(conf.get("HEARTBEAT_INTERVAL")):
+            if time.monotonic() - self._last_tick > conf.get("WORKER_TIMEOUT"):
+                logger.error(
+                    "The worker's loop makes no progress; its heartbeat stops.", extra={"worker": str(self._worker_id)}
+                )
+                continue
+            self._beat()
+        connections.close_all()
+
+    def _beat(self) -> None:
+        close_old_connections()
+        started = time.monotonic()
+        try:
+            rows = Worker.objects.using(self._using).filter(pk=self._worker_id).update(heartbeat_at=DatabaseNow())
+        except (DatabaseError, InterfaceError) as error:
+            logger.warning("No heartbeat: %s", error, extra={"worker": str(self._worker_id)})
+            connections[self._using].close()
+            return
+        if not rows:
+            self.was_removed = True
+            return
+        if started - self._last_beat >= conf.get("WORKER_TIMEOUT"):
+            self._steady_since = started
+        self._last_beat = started
+
+    def stop(self) -> None:
+        self._stop.set()
+
+
+def deregister(worker_id: UUID, using: str) -> None:
+    Worker.objects.using(using).filter(pk=worker_id).delete()
+
+
+def update_hosts(worker_id: UUID, host_ids: Sequence[int], using: str) -> None:
+    """The row says which hosts the worker serves."""
+    Worker.objects.using(using).filter(pk=worker_id).update(hosts=list(host_ids))

@@ -1,0 +1,220 @@
+"""The worker: one loop over its hosts."""
+
+from __future__ import annotations
+
+import logging
+import random
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Final
+
+from django.db import InterfaceError, OperationalError, close_old_connections, connections
+from uuid_utils.compat import uuid7
+
+from container_manager import claiming, conf, hosts
+from container_manager.exceptions import ConfigurationError
+from container_manager.models import ContainerJob, ExecutorHost, Installation, JobAttempt
+from container_manager.models.job_queryset import JobQuerySet
+from container_manager.states import ACTIVE, Hold, Status, StopReason
+from container_manager.worker import handover, heartbeat
+from container_manager.worker.host_runner import HostRunner
+from container_manager.worker.options import WorkerOptions
+from container_manager.worker.rescue import Rescuer
+from container_manager.worker.retention import Retention
+from container_manager.worker.stops import requested_stops
+from container_manager.worker.sweep import Sweep
+
+logger = logging.getLogger(__name__)
+
+HOSTS_INTERVAL: Final = 10.0
+STOPS_INTERVAL: Final = 1.0
+RESCUE_INTERVAL: Final = 5.0
+LONGEST_SLEEP: Final = 0.5
+BUSY_SLEEP: Final = 0.02
+
+
+class WorkerLoop:
+    """
+    Claims, launches, watches and finishes jobs on the hosts its node reaches, until stopped or drained.
+
+    Only this thread and the heartbeat's touch the database. An outage of either side is waited
+    out: nothing is forgotten, and no running job is stopped because of it.
+    """
+
+    def __init__(self, options: WorkerOptions) -> None:
+        self.options = options
+        self.id = uuid7()
+        self.using = JobQuerySet(ContainerJob).write_alias
+        self._wake = threading.Event()
+        self._stopping = threading.Event()
+        self._runners: dict[int, HostRunner] = {}
+        self._rescuers: dict[int, Rescuer] = {}
+        self._sweeps: dict[int, Sweep] = {}
+        self._due: dict[str, float] = {}
+        self._heartbeat = heartbeat.Heartbeat(self.id, self.using)
+        self._retention = Retention(self.using)
+        self._is_queue_empty = False
+
+    def request_stop(self) -> None:
+        """Ends the loop soon: no more claims, unstarted ones given back, running jobs handed over. Signal-safe."""
+        self._stopping.set()
+        self._wake.set()
+
+    def run(self) -> None:
+        """Works until stopped, or until nothing is left with ``drain``. The worker's row exists meanwhile."""
+        self.installation = Installation.current(self.using)
+        self._is_in_place = self.installation.is_in_place(self.using)
+        if not self._is_in_place:
+            logger.error(
+                "This database is a copy of another installation's: nothing is rescued or swept until you say which "
+                "of the two this is, with 'manage.py containers adopt-installation'."
+            )
+        heartbeat.register(self.id, self.options, self.using)
+        self._heartbeat.start()
+        logger.info("worker %s on %s", self.id, self.options.node, extra={"worker": str(self.id)})
+        try:
+            self._work()
+        finally:
+            self._heartbeat.stop()
+            handover.leave(list(self._runners.values()), self.id, self.using)
+
+    def _work(self) -> None:
+        failures = 0
+        while not self._stopping.is_set():
+            try:
+                close_old_connections()
+                moved = self._tick()
+                failures = 0
+                if self.options.drain and not moved and self._is_drained():
+                    return
+            except (OperationalError, InterfaceError) as error:
+                failures += 1
+                moved = False
+                logger.warning("the database does not answer, trying again: %s", error, extra={"worker": str(self.id)})
+                connections[self.using].close()
+                self._stopping.wait(min(5.0, 0.1 * 2**failures) * random.uniform(0.5, 1.0))  # noqa: S311
+            self._heartbeat.tick()
+            if not moved:
+                self._wake.wait(self._pause())
+            self._wake.clear()
+
+    def _tick(self) -> bool:
+        self._every("hosts", HOSTS_INTERVAL, self._refresh_hosts)
+        moved = False
+        is_trusted = self._heartbeat.is_trusted
+        for runner in self._runners.values():
+            runner.monitor.tick()
+            moved |= runner.tick(may_start=is_trusted)
+        if any(runner.watches for runner in self._runners.values()):
+            self._every("stops", STOPS_INTERVAL, self._enforce_stops)
+        if is_trusted:
+            if self._is_in_place:
+                self._every("rescue", RESCUE_INTERVAL, self._rescue)
+                for sweep in self._sweeps.values():
+                    sweep.tick()
+            self._every("promote", self.options.poll_interval, self._promote)
+            if moved and not self._is_queue_empty:
+                self._due["claim"] = 0.0
+            self._every("claim", self.options.poll_interval, self._claim)
+        self._every("retention", 60.0, self._retention.prune_some)
+        self._every("health", 5.0, self._touch_health_file)
+        return moved
+
+    def _every(self, what: str, seconds: float, do: Callable[[], object]) -> None:
+        now = time.monotonic()
+        if now >= self._due.get(what, 0.0):
+            self._due[what] = now + seconds
+            do()
+
+    def _pause(self) -> float:
+        if any(runner.watches for runner in self._runners.values()):
+            nearest = min(r.observer.next_look for r in self._runners.values() if r.watches) - time.monotonic()
+            return max(BUSY_SLEEP, min(nearest, LONGEST_SLEEP))
+        return min(LONGEST_SLEEP, self.options.poll_interval)
+
+    def _refresh_hosts(self) -> None:
+        rows = {row.pk: row for row in hosts.reachable_hosts(self.using, self.options.node, self.options.hosts)}
+        for pk, row in rows.items():
+            runner = self._runners.get(pk)
+            if runner is not None and self._same_engine(runner.host, row):
+                engine_id = row.engine_id
+                runner.host.__dict__.update({f.attname: getattr(row, f.attname) for f in row._meta.concrete_fields})
+                runner.host.engine_id = engine_id
+            elif runner is None or not runner.watches:
+                self._open(row)
+        for pk in [pk for pk in self._runners if pk not in rows and not self._runners[pk].watches]:
+            self._runners.pop(pk).close()
+            self._rescuers.pop(pk)
+            self._sweeps.pop(pk)
+        heartbeat.update_hosts(self.id, sorted(self._runners), self.using)
+
+    def _same_engine(self, old: ExecutorHost, new: ExecutorHost) -> bool:
+        return (old.executor_type, old.options) == (new.executor_type, new.options)
+
+    def _open(self, host: ExecutorHost) -> None:
+        try:
+            runner = HostRunner(
+                host, self.id, self.installation.identifier, self.using, self._wake, self.options.start_concurrency
+            )
+        except ConfigurationError as error:
+            logger.error("host %s cannot be used: %s", host, error, extra={"host": host.name})
+            ExecutorHost.objects.using(self.using).filter(pk=host.pk).update(health_error=str(error))
+            return
+        self._runners[host.pk] = runner
+        self._rescuers[host.pk] = Rescuer(runner, self.id, self.using)
+        self._sweeps[host.pk] = Sweep(runner.executor, runner.calls, runner.monitor, self.using)
+
+    def _rescue(self) -> None:
+        for rescuer in self._rescuers.values():
+            rescuer.tick(may_judge=self._heartbeat.may_judge)
+
+    def _promote(self) -> None:
+        while claiming.promote(self.using) == claiming.PROMOTE_LIMIT:
+            self._heartbeat.tick()
+
+    def _enforce_stops(self) -> None:
+        watches = {pk: (r, w) for r in self._runners.values() for pk, w in r.watches.items()}
+        grace = conf.get("STOP_GRACE_SECONDS")
+        for attempt_id, reason in requested_stops(self.id, self.using):
+            if attempt_id in watches:
+                runner, watch = watches[attempt_id]
+                runner.stop(watch, StopReason(reason), grace)
+
+    def _claim(self) -> None:
+        in_hand = sum(len(runner.watches) for runner in self._runners.values())
+        free = self.options.concurrency - in_hand
+        if free <= 0:
+            return
+        claimed = 0
+        usable = [r for r in self._runners.values() if r.monitor.is_healthy and r.host.is_active]
+        for runner in sorted(usable, key=lambda r: (-r.host.weight, len(r.watches))):
+            queues = [queue for queue in runner.host.served_queues if self._wants(queue, runner.host)]
+            if free <= claimed:
+                break
+            for queue in claiming.queue_heads(self.using, queues):
+                if free > claimed:
+                    claimed += runner.claim(queue, free - claimed)
+        self._is_queue_empty = claimed < free
+
+    def _wants(self, queue: str, host: ExecutorHost) -> bool:
+        return not self.options.queues or queue in self.options.queues
+
+    def _is_drained(self) -> bool:
+        if any(runner.watches for runner in self._runners.values()):
+            return False
+        if not all(runner.monitor.is_known for runner in self._runners.values()):
+            return False
+        queues = [q for r in self._runners.values() for q in r.host.served_queues if self._wants(q, r.host)]
+        waiting = ContainerJob.objects.using(self.using).filter(
+            queue__in=queues, status=Status.QUEUED, hold__in=[Hold.NONE, Hold.SCHEDULE, Hold.BACKOFF]
+        )
+        active = JobAttempt.objects.using(self.using).filter(
+            host__in=list(self._runners), active_job__status__in=ACTIVE
+        )
+        return not waiting.exists() and not active.exists()
+
+    def _touch_health_file(self) -> None:
+        if self.options.health_file:
+            Path(self.options.health_file).touch()

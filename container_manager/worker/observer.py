@@ -1,0 +1,96 @@
+"""What the engine says of a worker's attempts: level-triggered, one bulk question at a time."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Mapping
+from typing import Final
+from uuid import UUID
+
+from container_manager import conf
+from container_manager.executors import Executor
+from container_manager.specs import ExecutionState, Observation
+from container_manager.states import Outcome
+from container_manager.worker.calls import Calls
+from container_manager.worker.health import HostMonitor
+from container_manager.worker.watch import Phase, Watch
+
+logger = logging.getLogger(__name__)
+
+SHORTEST_INTERVAL: Final = 0.02
+
+
+class Observer:
+    """
+    Asks for every execution of the installation on the host and compares.
+
+    Soon after a start it asks often, then ever less, up to ``POLL_INTERVAL``: the delay stays
+    a fraction of a job's own length. An error is never evidence; missing means missing at
+    least twice on the same healthy engine, ``MISSING_GRACE_SECONDS`` apart.
+    """
+
+    def __init__(self, executor: Executor, calls: Calls, monitor: HostMonitor) -> None:
+        self._executor, self._calls, self._monitor = executor, calls, monitor
+        self._interval = SHORTEST_INTERVAL
+        self._next = 0.0
+        self._is_asking = False
+
+    def hurry(self) -> None:
+        """Something was just started or stopped: look soon."""
+        self._interval = max(SHORTEST_INTERVAL, self._executor.observe_interval_seconds)
+        self._next = min(self._next, time.monotonic() + self._interval)
+
+    def tick(self, watches: Mapping[UUID, Watch]) -> None:
+        now = time.monotonic()
+        if self._is_asking or now < self._next or not any(w.phase is Phase.RUNNING for w in watches.values()):
+            return
+        if self._monitor.is_down:
+            return
+        self._is_asking = True
+        self._calls.submit(
+            lambda seen, error: self._on_observed(seen, error, watches, now), self._executor.observe, None
+        )
+
+    @property
+    def next_look(self) -> float:
+        return self._next
+
+    def _on_observed(
+        self, seen: list[Observation] | None, error: Exception | None, watches: Mapping[UUID, Watch], asked: float
+    ) -> None:
+        self._is_asking = False
+        self._interval = min(self._interval * 1.3, float(conf.get("POLL_INTERVAL")))
+        self._next = time.monotonic() + self._interval
+        if seen is None:
+            self._monitor.note(error)
+            logger.warning("cannot observe %s: %s", self._monitor.host, error, extra={"host": self._monitor.host.name})
+            return
+        by_name = {observation.handle.name: observation for observation in seen}
+        for watch in watches.values():
+            # What was started after the question may rightly be missing from the answer.
+            if watch.phase is Phase.RUNNING and watch.since < asked:
+                self._compare(watch, by_name.get(watch.handle.name), asked)
+
+    def _compare(self, watch: Watch, seen: Observation | None, asked: float) -> None:
+        if seen is None:
+            self._missing(watch, asked)
+            return
+        watch.missing_since = None
+        watch.seen = seen
+        if seen.state is ExecutionState.EXITED:
+            watch.phase = Phase.ENDED
+
+    def _missing(self, watch: Watch, asked: float) -> None:
+        if not self._monitor.is_healthy:
+            return
+        if watch.missing_since is None:
+            watch.missing_since = asked
+        elif asked - watch.missing_since >= conf.get("MISSING_GRACE_SECONDS"):
+            claim = watch.claim
+            watch.seen = Observation(
+                handle=watch.handle, installation="", job_id=claim.job.pk, attempt=claim.number,
+                state=ExecutionState.EXITED, reason=Outcome.LOST,
+                error="Its engine does not know it any more, and its end was not seen.",
+            )  # fmt: skip
+            watch.phase = Phase.ENDED

@@ -1,0 +1,66 @@
+"""Finished jobs and their output do not stay for ever: pruned by age, children first, in batches."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Final
+
+from django.db.models import Q, QuerySet
+
+from container_manager import conf
+from container_manager.clock import DatabaseNow
+from container_manager.models import ContainerJob, JobAttempt, JobEvent, JobLog
+from container_manager.states import TERMINAL
+
+BATCH: Final = 500
+
+
+class Retention:
+    """
+    Deletes what ``RETENTION`` says is old enough, a batch at a time, by primary key.
+
+    Safe with any number of workers: a row deleted by another is simply not there.
+    """
+
+    def __init__(self, using: str) -> None:
+        self._using = using
+
+    def prune_some(self, *, dry_run: bool = False) -> dict[str, int]:
+        """At most one batch each of logs and of jobs per status is gone; returns how many, by what."""
+        ages = conf.get("RETENTION") or {}
+        pruned: dict[str, int] = {}
+        if "logs" in ages:
+            pruned["logs"] = self._prune_logs(ages["logs"], dry_run=dry_run)
+        for status in TERMINAL:
+            if status in ages:
+                pruned[status.value] = self._prune_jobs(status, ages[status.value], dry_run=dry_run)
+        return pruned
+
+    def old_jobs(self, status: str, age_seconds: float) -> QuerySet[ContainerJob]:
+        """Jobs that have been in the terminal ``status`` for longer."""
+        return ContainerJob.objects.using(self._using).filter(
+            status=status, finished_at__lt=DatabaseNow() - timedelta(seconds=age_seconds)
+        )
+
+    def _prune_logs(self, age_seconds: float, *, dry_run: bool) -> int:
+        finished = JobAttempt.objects.using(self._using).filter(
+            Q(log_sequence__gt=0), finished_at__lt=DatabaseNow() - timedelta(seconds=age_seconds)
+        )
+        ids = list(finished.order_by("pk").values_list("pk", flat=True)[:BATCH])
+        if not ids or dry_run:
+            return len(ids)
+        JobLog.objects.using(self._using).filter(attempt_id__in=ids).delete()
+        JobAttempt.objects.using(self._using).filter(pk__in=ids).update(log_sequence=0)
+        return len(ids)
+
+    def _prune_jobs(self, status: str, age_seconds: float, *, dry_run: bool) -> int:
+        old = self.old_jobs(status, age_seconds).order_by("finished_at", "pk")
+        ids = list(old.values_list("pk", flat=True)[:BATCH])
+        if not ids or dry_run:
+            return len(ids)
+        attempts = JobAttempt.objects.using(self._using).filter(job_id__in=ids)
+        JobLog.objects.using(self._using).filter(attempt_id__in=list(attempts.values_list("pk", flat=True))).delete()
+        JobEvent.objects.using(self._using).filter(job_id__in=ids).delete()
+        attempts.delete()
+        rows = ContainerJob.objects.using(self._using).filter(pk__in=ids, status=status)
+        return rows._raw_delete(self._using)

@@ -1,0 +1,42 @@
+"""One attempt in a worker's hands."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import Enum, auto
+
+from container_manager.ownership import Claim
+from container_manager.services.output import OutputWriter
+from container_manager.specs import Handle, Observation
+
+
+class Phase(Enum):
+    CREATING = auto()
+    CREATED = auto()
+    STARTING = auto()
+    UNSETTLED = auto()
+    """The engine did not answer the start; it is asked again."""
+    RUNNING = auto()
+    ENDED = auto()
+    """Seen to have ended; its last output is read."""
+
+
+@dataclass(slots=True)
+class Watch:
+    """What the worker knows of an attempt beyond its row. Times without ``_at`` are of the monotonic clock."""
+
+    claim: Claim
+    handle: Handle
+    phase: Phase = Phase.CREATING
+    output: OutputWriter | None = None
+    since: float = 0.0
+    seen: Observation | None = None
+    missing_since: float | None = None
+    killed_by: str = ""
+    killed_at: datetime | None = None
+    stop_sent: bool = False
+    is_reading: bool = False
+    next_read: float = 0.0
+    read_failures: int = 0
+    is_lost: bool = field(default=False)
