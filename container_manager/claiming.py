@@ -27,7 +27,7 @@ from container_manager.lifecycle import Subject
 from container_manager.models import TABLES, ContainerJob, ExecutorHost, JobAttempt
 from container_manager.models.job_queryset import JobQuerySet
 from container_manager.ownership import Claim
-from container_manager.states import Hold, Status, Verb
+from container_manager.states import Hold, Outcome, Status, Verb
 
 LOOK_AHEAD: Final = 100
 """How many ready jobs are looked at for one that fits, where a host counts CPU or memory."""
@@ -101,6 +101,18 @@ def promote(using: str, limit: int = PROMOTE_LIMIT) -> int:
     if not ids:
         return 0
     return due.filter(pk__in=ids).update(hold=Hold.NONE, hold_until=None, hold_reason="")
+
+
+def expire(using: str, limit: int = PROMOTE_LIMIT) -> int:
+    """Queued jobs that have waited longer than ``queue_timeout_seconds`` have FAILED, outcome ``timeout``; how many."""
+    due = ContainerJob.objects.using(using).filter(expires_at__lte=DatabaseNow())
+    rows = list(due.filter(status=Status.QUEUED).order_by("expires_at", "id").values_list("pk", "attempt")[:limit])
+    message = "It was not claimed within queue_timeout_seconds."
+    moved = lifecycle.transition(
+        TABLES, due, [Subject(*row) for row in rows], to=Status.FAILED, verb=Verb.FAIL, sources=[Status.QUEUED],
+        values={"outcome": Outcome.TIMEOUT, "error": message}, message=message,
+    )  # fmt: skip
+    return len(moved)
 
 
 def _claim(

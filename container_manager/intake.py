@@ -151,7 +151,10 @@ def _move(jobs: Sequence[ContainerJob], stamps: Mapping[Any, datetime], using: s
         groups.setdefault((Status(job.status), hold, until), []).append(job)
     for (source, hold, until), group in groups.items():
         queued_at = Case(*(When(pk=job.pk, then=Value(stamps[job.pk])) for job in group), output_field=DateTimeField())
-        values = {"queued_at": queued_at, "hold": hold, "hold_until": until}
+        expiries = {job.pk: job.expiry(stamps[job.pk], job.scheduled_for) for job in group}
+        limited = [When(pk=job_id, then=Value(moment)) for job_id, moment in expiries.items() if moment]
+        expires_at = Case(*limited, output_field=DateTimeField()) if limited else None
+        values: dict[str, Any] = {"queued_at": queued_at, "hold": hold, "hold_until": until, "expires_at": expires_at}
         if source == Status.FAILED:
             values |= RESULT_CLEARED
         subjects = [Subject(job.pk, job.attempt) for job in group]
@@ -164,6 +167,7 @@ def _move(jobs: Sequence[ContainerJob], stamps: Mapping[Any, datetime], using: s
             raise JobAlreadyQueuedError(f"Job {missing} left the status {source} meanwhile; none was queued.")
         for job in group:
             job.status, job.hold, job.hold_until, job.queued_at = Status.QUEUED, hold, until, stamps[job.pk]
+            job.expires_at = expiries[job.pk]
             if source == Status.FAILED:
                 for name, value in {
                     **RESULT_CLEARED,

@@ -50,6 +50,7 @@ _IMPLIED: Final[dict[Status, Mapping[str, Any]]] = {
 }
 """Columns that a status implies, unless the caller says otherwise."""
 _NO_HOLD: Final[Mapping[str, Any]] = {"hold": Hold.NONE, "hold_until": None, "hold_reason": ""}
+_NOT_WAITING: Final[Mapping[str, Any]] = {**_NO_HOLD, "expires_at": None}
 
 
 def transition(
@@ -79,7 +80,7 @@ def transition(
         return []
     using = jobs.db
     allowed = sources_of(to) if sources is None else sources_of(to) & frozenset(sources)
-    written: dict[str, Any] = {**_IMPLIED[to], **_NO_HOLD, **(values or {}), "status": to}
+    written: dict[str, Any] = {**_IMPLIED[to], **_NOT_WAITING, **(values or {}), "status": to}
     try:
         with transaction.atomic(using=using, savepoint=len(subjects) > 1):
             moved = jobs.filter(pk__in=[subject.job_id for subject in subjects], status__in=allowed).update(**written)

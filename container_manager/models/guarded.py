@@ -9,7 +9,6 @@ from django.db import models, router, transaction
 
 from container_manager.exceptions import InvalidTransitionError
 
-
 Row = TypeVar("Row", bound="GuardedModel")
 
 

@@ -61,6 +61,11 @@ class ExecutorHost(models.Model):
     health_error = models.TextField(blank=True, default="", help_text=_("Why it is not healthy; empty = healthy."))
     failures = models.PositiveIntegerField(default=0, help_text=_("Engine failures in a row."))
     retry_at = models.DateTimeField(null=True, blank=True, help_text=_("No launches before this moment."))
+    served_at = models.DateTimeField(
+        null=True,
+        blank=True,
+        help_text=_("When a worker last reached its engine; after HOST_TIMEOUT its jobs are lost."),
+    )
     claimed_at = models.DateTimeField(
         null=True, blank=True, help_text=_("The last claim; its write is the host's lock.")
     )

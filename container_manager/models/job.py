@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, ClassVar, Final
 
 from django.core.exceptions import ValidationError
@@ -79,6 +79,9 @@ class ContainerJob(Specification, GuardedModel):
     )
     queued_at = models.DateTimeField(null=True, blank=True)
     scheduled_for = models.DateTimeField(null=True, blank=True, help_text=_("Not before this moment."))
+    expires_at = models.DateTimeField(
+        null=True, blank=True, editable=False, help_text=_("When queue_timeout_seconds runs out.")
+    )
     launched_at = models.DateTimeField(null=True, blank=True)
     started_at = models.DateTimeField(null=True, blank=True, help_text=_("The engine's own time."))
     finished_at = models.DateTimeField(null=True, blank=True)
@@ -111,9 +114,9 @@ class ContainerJob(Specification, GuardedModel):
     objects = JobQuerySet.as_manager()
 
     guarded_fields: ClassVar[frozenset[str]] = frozenset({
-        "status", "hold", "hold_until", "hold_reason", "queued_at", "scheduled_for", "launched_at", "started_at",
-        "finished_at", "cancel_requested_at", "attempt", "worker", "retry_count", "max_retries", "rescue_count",
-        "rerun_count", "infra_rerun_count", "exit_code", "outcome", "error", "result", "progress",
+        "status", "hold", "hold_until", "hold_reason", "expires_at", "queued_at", "scheduled_for", "launched_at",
+        "started_at", "finished_at", "cancel_requested_at", "attempt", "worker", "retry_count", "max_retries",
+        "rescue_count", "rerun_count", "infra_rerun_count", "exit_code", "outcome", "error", "result", "progress",
     })  # fmt: skip
 
     class Meta:
@@ -129,6 +132,7 @@ class ContainerJob(Specification, GuardedModel):
                 where=Q(status=Status.QUEUED, hold=Hold.NONE), lead=["status", "hold"],
             ),
             PartialIndex(fields=["hold_until", "id"], name="cm_job_due", where=Q(hold_until__isnull=False)),
+            PartialIndex(fields=["expires_at", "id"], name="cm_job_expires", where=Q(expires_at__isnull=False)),
             models.Index(fields=["status", "finished_at", "id"], name="cm_job_history"),
         )  # fmt: skip
         constraints = (
@@ -190,6 +194,7 @@ class ContainerJob(Specification, GuardedModel):
             written |= RESULT_CLEARED
         written["scheduled_for"] = scheduled_for or self.scheduled_for
         hold, until = hold_for(written["scheduled_for"], written.get("retry_count", self.retry_count), self.max_retries)
+        written["expires_at"] = self.expiry(queued_at, written["scheduled_for"])
         self.transition_to(Status.QUEUED, hold=hold, hold_until=until, **written)
 
     def mark_as_running(self) -> None:
@@ -248,6 +253,14 @@ class ContainerJob(Specification, GuardedModel):
             self.finished_at = self.finished_at or now
         if self.status == Status.QUEUED and self.hold == Hold.NONE:
             self.hold, self.hold_until = hold_for(self.scheduled_for, self.retry_count, self.max_retries)
+        if self.status == Status.QUEUED and self.queued_at is not None:
+            self.expires_at = self.expiry(self.queued_at, self.scheduled_for)
+
+    def expiry(self, queued_at: datetime, scheduled_for: datetime | None) -> datetime | None:
+        """When a job queued so has waited for too long; ``None`` = never."""
+        if self.queue_timeout_seconds is None:
+            return None
+        return max(queued_at, scheduled_for or queued_at) + timedelta(seconds=self.queue_timeout_seconds)
 
     def save_guarded(self, changes: dict[str, Any], using: str) -> None:
         loaded = Status(self._loaded["status"])

@@ -16,7 +16,7 @@ from container_manager.models.guarded import GuardedQuerySet
 from container_manager.states import ACTIVE, Status
 
 if TYPE_CHECKING:
-    from container_manager.models.job import ContainerJob
+    from container_manager.models.job import ContainerJob  # noqa: F401 - the string below
 
 
 class QueueStats(TypedDict):

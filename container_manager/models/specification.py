@@ -40,6 +40,12 @@ class Specification(models.Model):
     timeout_seconds = models.PositiveIntegerField(
         null=True, blank=True, validators=[MinValueValidator(1)], help_text=_("From the start; empty = no limit.")
     )
+    queue_timeout_seconds = models.PositiveIntegerField(
+        null=True,
+        blank=True,
+        validators=[MinValueValidator(1)],
+        help_text=_("Failed when it has not been claimed so long after it was queued or due; empty = it waits."),
+    )
     labels = models.JSONField(default=dict, blank=True, help_text=_('{"team": "video"}; kept on the container too.'))
     queue = models.CharField(
         max_length=64, default="default", help_text=_("Hosts serve queues; host:NAME pins to a host.")
@@ -79,7 +85,7 @@ class Specification(models.Model):
         if self.retry_policy not in conf.retry_policies():
             known = ", ".join(sorted(name for name in conf.retry_policies() if name))
             problems["retry_policy"].append(f"There is no retry policy {self.retry_policy!r}. Known: {known}.")
-        for field in ("memory_limit", "cpu_limit", "timeout_seconds"):
+        for field in ("memory_limit", "cpu_limit", "timeout_seconds", "queue_timeout_seconds"):
             value = getattr(self, field)
             if value is not None and not (isinstance(value, int | float) and value > 0):
                 problems[field].append("Give a number above 0, or leave it empty.")

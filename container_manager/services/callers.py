@@ -14,6 +14,7 @@ from container_manager.exceptions import QueueError
 from container_manager.hosts import node_name
 from container_manager.models import JobAttempt, Worker
 from container_manager.ownership import Claim
+from container_manager.processes import process_identity
 from container_manager.services.launching import LaunchResult
 from container_manager.services.recording import record_cancelled_before_start, record_launch_failure, record_started
 from container_manager.states import StopReason
@@ -34,7 +35,7 @@ def caller(using: str) -> Iterator[UUID]:
     try:
         with transaction.atomic(using=using, durable=True):
             row = Worker.objects.using(using).create(
-                kind=Worker.Kind.CALLER, node=node_name(), process_id=os.getpid(),
+                kind=Worker.Kind.CALLER, node=node_name(), process_id=os.getpid(), process_identity=process_identity(),
                 started_at=DatabaseNow(), heartbeat_at=DatabaseNow(),
             )  # fmt: skip
     except RuntimeError as error:

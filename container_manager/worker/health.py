@@ -84,13 +84,14 @@ class HostMonitor:
     def _recover(self, health: HostHealth) -> None:
         self._next_check = time.monotonic() + CHECK_INTERVAL
         if self.is_healthy and self.host.engine_id == health.engine_id:
+            self._write(served_at=DatabaseNow())
             return
         if self.error:
             logger.info("host %s is back", self.host, extra={"host": self.host.name})
         self._failures, self.error, self.is_known = 0, "", True
         self.host.engine_id = health.engine_id
         self._write(
-            failures=0, health_error="", retry_at=None, checked_at=DatabaseNow(),
+            failures=0, health_error="", retry_at=None, checked_at=DatabaseNow(), served_at=DatabaseNow(),
             engine_id=health.engine_id, engine_version=health.version[:100],
         )  # fmt: skip
 

@@ -7,14 +7,15 @@ import os
 import threading
 import time
 from collections.abc import Sequence
+from datetime import timedelta
 from uuid import UUID
 
 from django.db import DatabaseError, InterfaceError, close_old_connections, connections
 
 from container_manager import conf
 from container_manager.clock import DatabaseNow
-from container_manager.models import Worker
-from container_manager.worker.identity import process_identity
+from container_manager.models import JobAttempt, Worker
+from container_manager.processes import process_identity
 from container_manager.worker.options import WorkerOptions
 
 logger = logging.getLogger(__name__)
@@ -36,13 +37,12 @@ class Heartbeat(threading.Thread):
     others may take its attempts over.
     """
 
-    def __init__(self, worker_id: UUID, using: str) -> None:
+    def __init__(self, worker_id: UUID, options: WorkerOptions, using: str) -> None:
         super().__init__(name="heartbeat", daemon=True)
-        self._worker_id, self._using = worker_id, using
+        self._worker_id, self._options, self._using = worker_id, options, using
         self._stop = threading.Event()
         now = time.monotonic()
         self._last_beat = self._last_tick = self._steady_since = now
-        self.was_removed = False
 
     def tick(self) -> None:
         """The loop made progress."""
@@ -52,12 +52,17 @@ class Heartbeat(threading.Thread):
     def is_trusted(self) -> bool:
         """Whether others still see this worker alive, with a margin of a third: it may claim and start."""
         age = time.monotonic() - self._last_beat
-        return not self.was_removed and age < conf.get("WORKER_TIMEOUT") * 2 / 3
+        return age < float(conf.get("WORKER_TIMEOUT")) * 2 / 3
+
+    @property
+    def steady_seconds(self) -> float:
+        """How long it has beaten without a gap as long as ``WORKER_TIMEOUT``."""
+        return time.monotonic() - self._steady_since
 
     @property
     def may_judge(self) -> bool:
         """Whether it has beaten for a ``WORKER_TIMEOUT`` without a gap: after an outage nobody is stale at once."""
-        return self.is_trusted and time.monotonic() - self._steady_since >= conf.get("WORKER_TIMEOUT")
+        return self.is_trusted and self.steady_seconds >= float(conf.get("WORKER_TIMEOUT"))
 
     def run(self) -> None:
         while not self._stop.wait(conf.get("HEARTBEAT_INTERVAL")):
@@ -73,13 +78,14 @@ class Heartbeat(threading.Thread):
         close_old_connections()
         started = time.monotonic()
         try:
-            rows = Worker.objects.using(self._using).filter(pk=self._worker_id).update(heartbeat_at=DatabaseNow())
+            row = Worker.objects.using(self._using).filter(pk=self._worker_id)
+            if not row.update(heartbeat_at=DatabaseNow()):
+                # Taken for dead and cleared away; what it had was taken over, and it begins anew.
+                register(self._worker_id, self._options, self._using)
+                self._steady_since = started
         except (DatabaseError, InterfaceError) as error:
             logger.warning("No heartbeat: %s", error, extra={"worker": str(self._worker_id)})
             connections[self._using].close()
-            return
-        if not rows:
-            self.was_removed = True
             return
         if started - self._last_beat >= conf.get("WORKER_TIMEOUT"):
             self._steady_since = started
@@ -87,6 +93,14 @@ class Heartbeat(threading.Thread):
 
     def stop(self) -> None:
         self._stop.set()
+
+
+def clear_dead_workers(using: str) -> int:
+    """Rows of workers that have been dead for long and own nothing are gone; returns how many."""
+    owners = JobAttempt.objects.using(using).filter(active_job__isnull=False, worker__isnull=False).values("worker")
+    age = timedelta(seconds=10 * max(conf.get("WORKER_TIMEOUT"), conf.get("START_TIMEOUT")))
+    dead = Worker.objects.using(using).filter(heartbeat_at__lt=DatabaseNow() - age).exclude(pk__in=owners)
+    return dead.delete()[0]
 
 
 def deregister(worker_id: UUID, using: str) -> None:

@@ -18,11 +18,11 @@ from container_manager.exceptions import ConfigurationError
 from container_manager.models import ContainerJob, ExecutorHost, Installation, JobAttempt
 from container_manager.models.job_queryset import JobQuerySet
 from container_manager.states import ACTIVE, Hold, Status, StopReason
-from container_manager.worker import handover, heartbeat
+from container_manager.worker import handover, heartbeat, unreachable
 from container_manager.worker.host_runner import HostRunner
 from container_manager.worker.options import WorkerOptions
 from container_manager.worker.rescue import Rescuer
-from container_manager.worker.retention import Retention
+from container_manager.worker.retention import BATCH, Retention
 from container_manager.worker.stops import requested_stops
 from container_manager.worker.sweep import Sweep
 
@@ -30,7 +30,9 @@ logger = logging.getLogger(__name__)
 
 HOSTS_INTERVAL: Final = 10.0
 STOPS_INTERVAL: Final = 1.0
-RESCUE_INTERVAL: Final = 5.0
+RESCUE_INTERVAL: Final = 2.0
+EXPIRE_INTERVAL: Final = 5.0
+RETENTION_INTERVAL: Final = 60.0
 LONGEST_SLEEP: Final = 0.5
 BUSY_SLEEP: Final = 0.02
 
@@ -53,7 +55,7 @@ class WorkerLoop:
         self._rescuers: dict[int, Rescuer] = {}
         self._sweeps: dict[int, Sweep] = {}
         self._due: dict[str, float] = {}
-        self._heartbeat = heartbeat.Heartbeat(self.id, self.using)
+        self._heartbeat = heartbeat.Heartbeat(self.id, options, self.using)
         self._retention = Retention(self.using)
         self._is_queue_empty = False
 
@@ -106,7 +108,7 @@ class WorkerLoop:
         is_trusted = self._heartbeat.is_trusted
         for runner in self._runners.values():
             runner.monitor.tick()
-            moved |= runner.tick(may_start=is_trusted)
+            moved |= self._tick_runner(runner, may_start=is_trusted)
         if any(runner.watches for runner in self._runners.values()):
             self._every("stops", STOPS_INTERVAL, self._enforce_stops)
         if is_trusted:
@@ -118,9 +120,19 @@ class WorkerLoop:
             if moved and not self._is_queue_empty:
                 self._due["claim"] = 0.0
             self._every("claim", self.options.poll_interval, self._claim)
-        self._every("retention", 60.0, self._retention.prune_some)
+        self._every("retention", RETENTION_INTERVAL, self._prune)
         self._every("health", 5.0, self._touch_health_file)
         return moved
+
+    def _tick_runner(self, runner: HostRunner, *, may_start: bool) -> bool:
+        try:
+            return runner.tick(may_start=may_start)
+        except (OperationalError, InterfaceError):
+            raise
+        except Exception:
+            # The loop's edge: what nobody foresaw on one host must not end the others' jobs.
+            logger.exception("unforeseen error on host %s", runner.host, extra={"host": runner.host.name})
+            return False
 
     def _every(self, what: str, seconds: float, do: Callable[[], object]) -> None:
         now = time.monotonic()
@@ -169,10 +181,13 @@ class WorkerLoop:
     def _rescue(self) -> None:
         for rescuer in self._rescuers.values():
             rescuer.tick(may_judge=self._heartbeat.may_judge)
+        if self._heartbeat.steady_seconds >= conf.get("HOST_TIMEOUT"):
+            self._every("unreachable", HOSTS_INTERVAL, lambda: unreachable.give_up_unreachable(self.id, self.using))
 
     def _promote(self) -> None:
         while claiming.promote(self.using) == claiming.PROMOTE_LIMIT:
             self._heartbeat.tick()
+        self._every("expire", EXPIRE_INTERVAL, lambda: claiming.expire(self.using))
 
     def _enforce_stops(self) -> None:
         watches = {pk: (r, w) for r in self._runners.values() for pk, w in r.watches.items()}
@@ -214,6 +229,11 @@ class WorkerLoop:
             host__in=list(self._runners), active_job__status__in=ACTIVE
         )
         return not waiting.exists() and not active.exists()
+
+    def _prune(self) -> None:
+        heartbeat.clear_dead_workers(self.using)
+        if any(count >= BATCH for count in self._retention.prune_some().values()):
+            self._due["retention"] = time.monotonic() + 1.0
 
     def _touch_health_file(self) -> None:
         if self.options.health_file:

@@ -13,19 +13,19 @@ from dataclasses import dataclass
 from typing import Final
 from uuid import UUID
 
-from django.db import transaction
+from django.db.models import Q, QuerySet
 
-from container_manager import conf, lifecycle
+from container_manager import conf
 from container_manager.exceptions import ExecutionRunningError, ExecutorError
 from container_manager.executors import Executor
-from container_manager.lifecycle import Subject
-from container_manager.models import TABLES, ContainerJob, JobAttempt, Worker
+from container_manager.models import JobAttempt, Worker
 from container_manager.ownership import Claim
+from container_manager.processes import is_gone
 from container_manager.services import recording
+from container_manager.services.takeover import commit_takeover
 from container_manager.specs import ExecutionState, Handle, Observation
-from container_manager.states import ACTIVE, Status, Verb
+from container_manager.states import Status
 from container_manager.worker.host_runner import HostRunner
-from container_manager.worker.identity import is_gone
 
 logger = logging.getLogger(__name__)
 
@@ -55,68 +55,40 @@ class Rescuer:
         return taken
 
     def _take_over(self, *, may_judge: bool) -> int:
-        active = (
-            JobAttempt.objects.using(self._using)
+        # Our own are among them when they are not in our hands: the claim was committed, and the answer lost.
+        unwatched = (
+            self._active()
+            .filter(Q(worker__isnull=True) | ~Q(worker__in=self._living(may_judge=may_judge)))
             .filter(host=self._runner.host, active_job__isnull=False)
-            .exclude(pk__in=list(self._runner.watches))
-            .exclude(pk__in=list(self._in_doubt))
+            .exclude(pk__in=[*self._runner.watches, *self._in_doubt])
         )
-        rows = list(active.values_list("pk", "job_id", "number", "worker")[:BATCH])
-        if not rows:
-            return 0
-        gone = self._gone({worker for *_, worker in rows if worker is not None}, may_judge=may_judge)
-        count = 0
-        for attempt_id, job_id, number, owner in rows:
-            # Ours, and not in our hands: its claim was committed, and the answer lost.
-            is_ours = owner == self._worker
-            if is_ours or (
-                (owner is None or owner in gone) and self._commit_takeover(attempt_id, Subject(job_id, number), owner)
-            ):
-                self._adopt_row(attempt_id)
-                count += 1
-        return count
+        return sum(self._take(attempt) for attempt in unwatched[:BATCH])
 
-    def _gone(self, owners: set[UUID], *, may_judge: bool) -> set[UUID]:
-        workers = Worker.objects.using(self._using).filter(pk__in=owners)
-        identities = dict(workers.values_list("pk", "process_identity"))
-        gone = {owner for owner in owners if owner not in identities or is_gone(identities[owner])}
-        if may_judge:
-            gone |= set(workers.dead().values_list("pk", flat=True))
-        return gone
-
-    def _commit_takeover(self, attempt_id: UUID, subject: Subject, owner: UUID | None) -> bool:
-        with transaction.atomic(using=self._using):
-            jobs = ContainerJob.objects.using(self._using).filter(
-                pk=subject.job_id, attempt=subject.attempt, worker=owner, status__in=ACTIVE
-            )
-            if not jobs.update(worker=self._worker):
+    def _take(self, attempt: JobAttempt) -> bool:
+        if attempt.worker != self._worker:
+            reason = f"Worker {attempt.worker} is gone."
+            if not commit_takeover(attempt, self._worker, self._using, reason=reason):
                 return False
-            attempts = JobAttempt.objects.using(self._using).filter(pk=attempt_id, active_job__isnull=False)
-            if not attempts.filter(worker=owner).update(worker=self._worker):
-                transaction.set_rollback(True, using=self._using)
-                return False
-            if owner is not None:
-                lifecycle.record(
-                    TABLES,
-                    self._using,
-                    [subject],
-                    Verb.RESCUE,
-                    actor=str(self._worker),
-                    message=f"Worker {owner} is gone.",
-                )
-        return True
-
-    def _adopt_row(self, attempt_id: UUID) -> None:
-        attempt = (
-            JobAttempt.objects.using(self._using).select_related("job", "job__environment_template").get(pk=attempt_id)
-        )
+        # What it was may have moved between the first look and the takeover.
+        attempt = self._active().get(pk=attempt.pk)
         claim = Claim(attempt.job, attempt.pk, attempt.number, self._runner.host, self._worker)
         if attempt.job.status == Status.RUNNING:
             watch = self._runner.adopt(claim)
             watch.killed_by, watch.killed_at = attempt.killed_by, attempt.killed_at
             self._runner.observer.hurry()
-            return
-        self._in_doubt[attempt_id] = claim
+        else:
+            self._in_doubt[attempt.pk] = claim
+        return True
+
+    def _active(self) -> QuerySet[JobAttempt]:
+        return JobAttempt.objects.using(self._using).select_related("job", "job__environment_template")
+
+    def _living(self, *, may_judge: bool) -> list[UUID]:
+        """Everybody else who may still be at work. Stale by its heartbeat is judged only by who may."""
+        others = Worker.objects.using(self._using).exclude(pk=self._worker)
+        if may_judge:
+            others = others.alive()
+        return [pk for pk, identity in others.values_list("pk", "process_identity") if not is_gone(identity)]
 
     def _ask(self) -> None:
         if self._is_asking or not self._in_doubt or self._runner.monitor.is_down:

@@ -46,14 +46,18 @@ class Sweep:
     def __init__(self, executor: Executor, calls: Calls, monitor: HostMonitor, using: str) -> None:
         self._executor, self._calls, self._monitor, self._using = executor, calls, monitor, using
         self._since: dict[str, float] = {}
-        self._next = time.monotonic() + SWEEP_INTERVAL
+        self._next = time.monotonic() + self._interval
         self._is_asking = False
+
+    @property
+    def _interval(self) -> float:
+        return min(SWEEP_INTERVAL, float(conf.get("ORPHAN_GRACE_SECONDS")))
 
     def tick(self) -> None:
         if self._is_asking or time.monotonic() < self._next or not self._monitor.is_healthy:
             return
         self._is_asking = True
-        self._next = time.monotonic() + min(SWEEP_INTERVAL, conf.get("ORPHAN_GRACE_SECONDS"))
+        self._next = time.monotonic() + self._interval
         self._calls.submit(self._on_observed, self._executor.observe, None)
 
     def _on_observed(self, seen: list[Observation] | None, error: Exception | None) -> None:

@@ -1,0 +1,51 @@
+"""Hosts whose engine no worker has reached for ``HOST_TIMEOUT``: their attempts end ``lost``."""
+
+from __future__ import annotations
+
+import logging
+from collections import defaultdict
+from datetime import timedelta
+from typing import Final
+from uuid import UUID
+
+from django.db.models import Q
+
+from container_manager import conf
+from container_manager.clock import DatabaseNow
+from container_manager.models import JobAttempt
+from container_manager.ownership import Claim
+from container_manager.services import finishing, recording, takeover
+from container_manager.states import Outcome, Status
+
+logger = logging.getLogger(__name__)
+
+BATCH: Final = 100
+
+
+def give_up_unreachable(worker: UUID, using: str) -> int:
+    """
+    Attempts on hosts out of reach are taken over and ended as ``lost``; returns how many.
+
+    Only for a worker that has itself been steady for ``HOST_TIMEOUT``. When the host is back,
+    its reconciliation stops what still runs there.
+    """
+    limit = DatabaseNow() - timedelta(seconds=conf.get("HOST_TIMEOUT"))
+    rows = (
+        JobAttempt.objects.using(using)
+        .filter(Q(host__served_at__lt=limit) | Q(host__served_at__isnull=True), launched_at__lt=limit)
+        .filter(active_job__isnull=False)
+        .select_related("job", "host")[:BATCH]
+    )
+    given_up: defaultdict[str, int] = defaultdict(int)
+    for attempt in rows:
+        if not takeover.commit_takeover(attempt, worker, using, reason=f"Host {attempt.host} is out of reach."):
+            continue
+        claim = Claim(attempt.job, attempt.pk, attempt.number, attempt.host, worker)
+        if attempt.job.status == Status.LAUNCHING:
+            recording.record_started([(claim, attempt.execution_id)], using, owner=worker)
+        error = f"No worker has reached the host {attempt.host} for {conf.get('HOST_TIMEOUT')} s; it may have run."
+        finishing.finish([finishing.Ending(claim=claim, outcome=Outcome.LOST, error=error)], using)
+        given_up[attempt.host.name] += 1
+    for host, count in given_up.items():
+        logger.error("host %s is out of reach: %s attempts given up as lost", host, count, extra={"host": host})
+    return sum(given_up.values())
