@@ -62,10 +62,11 @@ def queue_many(jobs: Sequence[ContainerJob], *, using: str) -> list[ContainerJob
             raise JobValidationError({**error.message_dict, "job": [f"This is job {job.pk}."]}) from error
     check_capacity(len(jobs), using)
     new = [job for job in jobs if job._state.adding]
+    known = [job for job in jobs if not job._state.adding]
     stamps = {job.pk: stamp for job, stamp in zip(jobs, _stamps(len(jobs)), strict=True)}
     with transaction.atomic(using=using):
         _insert(new, using, stamps)
-        _move([job for job in jobs if not job._state.adding and job not in new], stamps, using)
+        _move(known, stamps, using)
     return list(jobs)
 
 

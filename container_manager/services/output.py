@@ -24,19 +24,28 @@ class OutputWriter:
     chunk in memory.
     """
 
-    def __init__(self, attempt: JobAttempt, worker: UUID, using: str) -> None:
-        self.using, self.worker, self.attempt_id = using, worker, attempt.pk
-        self.cursor = attempt.log_cursor
-        self._seen, self._left_out = attempt.log_bytes, attempt.log_bytes_left_out
+    def __init__(self, attempt_id: UUID, worker: UUID, using: str) -> None:
+        """The writer of an attempt that has no output yet. No query."""
+        self.using, self.worker, self.attempt_id = using, worker, attempt_id
+        self.cursor = ""
+        self._seen = self._left_out = 0
         self._chunk_bytes = min(65_000, max(1_024, conf.get("LOG_MAX_BYTES") // (HEAD_CHUNKS + TAIL_CHUNKS)))
-        self._written = attempt.log_sequence
+        self._written = 0
         self._payloads: deque[int] = deque(maxlen=TAIL_CHUNKS)
         self._open = bytearray()
         self._open_payload = 0
-        if self._written:
-            self._resume()
 
-    def _resume(self) -> None:
+    @classmethod
+    def resume(cls, attempt: JobAttempt, worker: UUID, using: str) -> OutputWriter:
+        """The writer of an attempt some of whose output may have been written; it continues after that."""
+        writer = cls(attempt.pk, worker, using)
+        writer.cursor, writer._written = attempt.log_cursor, attempt.log_sequence
+        writer._seen, writer._left_out = attempt.log_bytes, attempt.log_bytes_left_out
+        if attempt.log_sequence:
+            writer._load_tail()
+        return writer
+
+    def _load_tail(self) -> None:
         kept = JobLog.objects.using(self.using).filter(attempt_id=self.attempt_id).order_by("-sequence")[:TAIL_CHUNKS]
         *closed, last = [(chunk, sum(len(entry.data) for entry in chunk.entries())) for chunk in reversed(kept)]
         self._payloads.extend(payload for chunk, payload in closed if chunk.sequence >= HEAD_CHUNKS)

@@ -91,7 +91,7 @@ class Collector:
     def _open(self, watch: Watch) -> str:
         try:
             attempt = JobAttempt.objects.using(self._using).get(pk=watch.claim.attempt_id)
-            watch.output = OutputWriter(attempt, self._worker, self._using)
+            watch.output = OutputWriter.resume(attempt, self._worker, self._using)
         except JobAttempt.DoesNotExist:
             return ""
         return watch.output.cursor

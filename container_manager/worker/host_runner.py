@@ -18,6 +18,7 @@ from container_manager.ownership import Claim
 from container_manager.services import finishing, launching, recording
 from container_manager.services.executions import handle_of
 from container_manager.services.launching import LaunchResult
+from container_manager.services.output import OutputWriter
 from container_manager.specs import Handle
 from container_manager.states import Outcome, StopReason
 from container_manager.worker.calls import Calls
@@ -61,7 +62,8 @@ class HostRunner:
         """Up to ``limit`` ready jobs of ``queue`` are claimed and being created; returns how many."""
         claims = claiming.claim(self.host, self.worker, queue=queue, limit=limit, using=self.using)
         for claim in claims:
-            watch = Watch(claim, self.handle_of(claim), since=time.monotonic())
+            output = OutputWriter(claim.attempt_id, self.worker, self.using)
+            watch = Watch(claim, self.handle_of(claim), output=output, since=time.monotonic())
             self.watches[claim.attempt_id] = watch
             self.launches.submit(
                 partial(self._on_created, watch), launching.create, claim, self.executor, self.installation,
