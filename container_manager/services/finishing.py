@@ -92,9 +92,8 @@ def _write_engine_facts(endings: Sequence[Ending], using: str) -> None:
             if value is not None:
                 facts[name][ending.claim.attempt_id] = value
     if facts:
-        fields = {field.name: field for field in JobAttempt._meta.concrete_fields}
         JobAttempt.objects.using(using).filter(pk__in=[ending.claim.attempt_id for ending in endings]).update(
-            **{name: each_row(values, fields[name]) for name, values in facts.items()}
+            **{name: each_row(JobAttempt, name, values) for name, values in facts.items()}
         )
 
 

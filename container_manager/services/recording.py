@@ -51,7 +51,8 @@ def _record_started(claims: Sequence[tuple[Claim, str]], using: str, owner: UUID
             recorded |= {claim.attempt_id for claim, _ in standing}
             for timeout, timed in grouped([claim.job.timeout_seconds for claim, _ in standing], standing):
                 values: dict[str, Any] = {"worker": owner, "started_at": DatabaseNow()}
-                values["execution_id"] = each_row({c.attempt_id: execution_id for c, execution_id in timed})
+                ids = {c.attempt_id: execution_id for c, execution_id in timed}
+                values["execution_id"] = each_row(JobAttempt, "execution_id", ids)
                 if timeout:
                     values["deadline_at"] = DatabaseNow() + timedelta(seconds=timeout)
                 JobAttempt.objects.using(using).filter(pk__in=[c.attempt_id for c, _ in timed]).update(**values)

@@ -9,7 +9,10 @@ from django.db import transaction
 from container_manager import lifecycle
 from container_manager.lifecycle import Subject
 from container_manager.models import TABLES, ContainerJob, JobAttempt
-from container_manager.states import ACTIVE, Verb
+from container_manager.ownership import Claim
+from container_manager.services.finishing import Ending, finish
+from container_manager.services.recording import record_started
+from container_manager.states import ACTIVE, Outcome, Status, Verb
 
 
 def commit_takeover(attempt: JobAttempt, worker: UUID, using: str, *, reason: str) -> bool:
@@ -30,4 +33,16 @@ def commit_takeover(attempt: JobAttempt, worker: UUID, using: str, *, reason: st
             return False
         if attempt.worker is not None:
             lifecycle.record(TABLES, using, [subject], Verb.RESCUE, actor=str(worker), message=reason)
+    return True
+
+
+def give_up(attempt: JobAttempt, worker: UUID, using: str, *, reason: str) -> bool:
+    """The open ``attempt`` is taken over and has ended ``lost``; its container is not touched. False = it moved on."""
+    if not commit_takeover(attempt, worker, using, reason=reason):
+        return False
+    claim = Claim(attempt.job, attempt.pk, attempt.number, attempt.host, worker)
+    if attempt.job.status == Status.LAUNCHING:
+        # Whether it started is not known, and LAUNCHING has no way to a loss: it may have run.
+        record_started([(claim, attempt.execution_id)], using, owner=worker)
+    finish([Ending(claim=claim, outcome=Outcome.LOST, error=reason)], using)
     return True

@@ -19,6 +19,7 @@ from container_manager.models import ContainerJob, ExecutorHost, Installation, J
 from container_manager.models.job_queryset import JobQuerySet
 from container_manager.states import ACTIVE, Hold, Status, StopReason
 from container_manager.worker import handover, heartbeat, unreachable
+from container_manager.worker.connections import bound_idle_transactions
 from container_manager.worker.host_runner import HostRunner
 from container_manager.worker.options import WorkerOptions
 from container_manager.worker.rescue import Rescuer
@@ -66,12 +67,13 @@ class WorkerLoop:
 
     def run(self) -> None:
         """Works until stopped, or until nothing is left with ``drain``. The worker's row exists meanwhile."""
+        bound_idle_transactions(self.using)
         self.installation = Installation.current(self.using)
         self._is_in_place = self.installation.is_in_place(self.using)
         if not self._is_in_place:
             logger.error(
                 "This database is a copy of another installation's: nothing is rescued or swept until you say which "
-                "of the two this is, with 'manage.py containers adopt-installation'."
+                "of the two this is: 'manage.py containers installation --original' or '--copy'."
             )
         heartbeat.register(self.id, self.options, self.using)
         self._heartbeat.start()

@@ -13,9 +13,7 @@ from django.db.models import Q
 from container_manager import conf
 from container_manager.clock import DatabaseNow
 from container_manager.models import JobAttempt
-from container_manager.ownership import Claim
-from container_manager.services import finishing, recording, takeover
-from container_manager.states import Outcome, Status
+from container_manager.services import takeover
 
 logger = logging.getLogger(__name__)
 
@@ -38,14 +36,8 @@ def give_up_unreachable(worker: UUID, using: str) -> int:
     )
     given_up: defaultdict[str, int] = defaultdict(int)
     for attempt in rows:
-        if not takeover.commit_takeover(attempt, worker, using, reason=f"Host {attempt.host} is out of reach."):
-            continue
-        claim = Claim(attempt.job, attempt.pk, attempt.number, attempt.host, worker)
-        if attempt.job.status == Status.LAUNCHING:
-            recording.record_started([(claim, attempt.execution_id)], using, owner=worker)
         error = f"No worker has reached the host {attempt.host} for {conf.get('HOST_TIMEOUT')} s; it may have run."
-        finishing.finish([finishing.Ending(claim=claim, outcome=Outcome.LOST, error=error)], using)
-        given_up[attempt.host.name] += 1
+        given_up[attempt.host.name] += takeover.give_up(attempt, worker, using, reason=error)
     for host, count in given_up.items():
         logger.error("host %s is out of reach: %s attempts given up as lost", host, count, extra={"host": host})
     return sum(given_up.values())

@@ -1,0 +1,123 @@
+"""Workers are killed at every point of the protocol and at random moments: nothing runs twice, nothing is lost."""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import statistics
+import subprocess
+import time
+
+import pytest
+from django.utils import timezone
+
+from container_manager import queue_manager
+from container_manager.models import ContainerJob, JobAttempt, JobEvent
+from container_manager.states import Outcome, Status, Verb
+from tests.faults.conftest import FAST, Bench, full_run
+from tests.faults.worker import POINTS
+from tests.processes import ending, spawn
+
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.faults]
+
+OPTIONS = ("--poll-interval", "0.1", "--concurrency", "8")
+
+
+def start_worker(point: str = "never", count: int = 1, how: str = "KILL", *options: str) -> subprocess.Popen[str]:
+    return spawn(
+        "-m", "tests.faults.worker", point, str(count), how, *OPTIONS, *options,
+        environment=FAST, stdout=subprocess.DEVNULL,
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("point", POINTS)
+def test_a_worker_killed_at_one_point_leaves_nothing_undone(bench: Bench, point: str) -> None:
+    jobs = queue_manager.queue_jobs([ContainerJob(command=bench.command(exit_code=number)) for number in range(3)])
+    dying = start_worker(point)
+    with ending(dying):
+        assert dying.wait(timeout=60) == -signal.SIGKILL
+    successor = start_worker("never", 1, "KILL", "--drain")
+    with ending(successor):
+        assert successor.wait(timeout=90) == 0
+    for exit_code, job in enumerate(jobs):
+        job.refresh_from_db()
+        assert job.exit_code == exit_code
+        assert job.status == (Status.FAILED if exit_code else Status.COMPLETED)
+        assert job.output() == "began\n"
+        assert job.retry_count == 0, "a rescue costs nothing"
+        assert sum(count for (job_id, _), count in bench.starts().items() if job_id == str(job.pk)) == 1
+    bench.assert_never_twice()
+
+
+def test_many_workers_killed_at_random_lose_no_job_and_run_none_twice(
+    bench: Bench, capsys: pytest.CaptureFixture[str]
+) -> None:
+    count, kills = full_run("JOBS", 40), full_run("KILLS", 8)
+    seed = full_run("SEED", 20_261_124)
+    chance = random.Random(seed)  # noqa: S311
+    fates = [chance.choice([0, 0, 0, 1, 3, 77]) for _ in range(count)]
+    jobs = queue_manager.queue_jobs([
+        ContainerJob(command=bench.command(seconds=round(chance.uniform(0, 1.5), 2), exit_code=fate)) for fate in fates
+    ])  # fmt: skip
+    deaths = _kill_at_random(chance, kills)
+    last = start_worker("never", 1, "KILL", "--drain")
+    with ending(last):
+        bench.wait_until_all_finished(seconds=60 + count)
+        assert last.wait(timeout=60) == 0
+    wrong = []
+    for fate, job in zip(fates, jobs, strict=True):
+        job.refresh_from_db()
+        began = sum(times for (job_id, _), times in bench.starts().items() if job_id == str(job.pk))
+        if (job.exit_code, job.status, began) != (fate, Status.FAILED if fate else Status.COMPLETED, 1):
+            wrong.append((job, job.exit_code, job.outcome, job.error, began))
+    delays = _rescue_delays(deaths)
+    lost = ContainerJob.objects.filter(outcome=Outcome.LOST).count()
+    twice = sum(times > 1 for times in bench.starts().values())
+    with capsys.disabled():
+        print(  # noqa: T201 - the figures of `make faults`
+            f"\n  {os.environ.get('TEST_DATABASE', 'sqlite')}: seed {seed}, kills {len(deaths)}, jobs {count}, "
+            f"attempts {JobAttempt.objects.count()}, lost = {lost}, run twice = {twice}, stuck = 0, "
+            f"seconds from death to rescue: median {statistics.median(delays):.1f}, maximum {max(delays):.1f}"
+            if delays else f"\n  seed {seed}: no rescue was needed"
+        )  # fmt: skip
+    assert wrong == []
+    bench.assert_never_twice()
+
+
+def _kill_at_random(chance: random.Random, kills: int) -> list[float]:
+    """Two workers at a time, each killed at a point or after a while; returns when each died."""
+    deaths: list[float] = []
+    workers: list[tuple[subprocess.Popen[str], float]] = []
+    try:
+        while len(deaths) < kills:
+            while len(workers) < 2:
+                point = chance.choice([*POINTS, "never", "never"])
+                until = time.monotonic() + (chance.uniform(1.0, 4.0) if point == "never" else 6.0)
+                workers.append((start_worker(point, chance.randint(1, 4)), until))
+            for entry in list(workers):
+                worker, until = entry
+                if worker.poll() is None and time.monotonic() > until:
+                    worker.kill()
+                    worker.wait()
+                if worker.poll() is not None:
+                    deaths.append(timezone.now().timestamp())
+                    workers.remove(entry)
+            time.sleep(0.02)
+    finally:
+        for worker, _ in workers:
+            worker.kill()
+            worker.wait()
+            deaths.append(timezone.now().timestamp())
+    return deaths
+
+
+def _rescue_delays(deaths: list[float]) -> list[float]:
+    """From the latest death before each rescue to the rescue: its detection, at least."""
+    rescues = JobEvent.objects.filter(verb=Verb.RESCUE).values_list("at", flat=True)
+    delays = []
+    for moment in rescues:
+        before = [moment.timestamp() - death for death in deaths if death <= moment.timestamp()]
+        if before:
+            delays.append(min(before))
+    return delays

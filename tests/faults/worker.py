@@ -1,0 +1,86 @@
+"""
+A worker that dies, or freezes, at a named point of the launch protocol.
+
+``python -m tests.faults.worker POINT COUNT HOW [worker options]``: at the COUNT-th arrival at
+POINT the process gets the signal HOW (KILL or STOP) from itself. Nothing else differs from
+``containers worker``: the points are wrapped around the real functions.
+"""
+
+from __future__ import annotations
+
+import itertools
+import os
+import signal
+import sys
+import time
+from collections.abc import Callable
+from typing import Any, Final
+
+import django
+
+django.setup()
+
+from django.core.management import call_command  # noqa: E402
+from django.db import DEFAULT_DB_ALIAS, connections  # noqa: E402
+
+from container_manager import claiming  # noqa: E402
+from container_manager.services import finishing, launching, recording  # noqa: E402
+from container_manager.worker import host_runner, observer  # noqa: E402
+
+
+def _before(function: Callable[..., Any], die: Callable[[], None]) -> Callable[..., Any]:
+    def wrapped(*args: Any, **kwargs: Any) -> Any:
+        if args[:1] != ([],):
+            die()
+        return function(*args, **kwargs)
+
+    return wrapped
+
+
+def _after(function: Callable[..., Any], die: Callable[[], None]) -> Callable[..., Any]:
+    def wrapped(*args: Any, **kwargs: Any) -> Any:
+        result = function(*args, **kwargs)
+        if result is None or result:
+            die()
+        return result
+
+    return wrapped
+
+
+POINTS: Final[dict[str, tuple[Any, str, Callable[..., Any]]]] = {
+    "inside_claim": (claiming, "_take", _before),
+    "after_claim": (claiming, "claim", _after),
+    "before_create": (launching, "create", _before),
+    "after_create": (launching, "create", _after),
+    "after_confirm": (launching, "confirm", _after),
+    "before_start": (launching, "start", _before),
+    "after_start": (launching, "start", _after),
+    "before_record": (recording, "record_started", _before),
+    "while_running": (recording, "record_started", _after),
+    "after_exit": (observer.Observer, "_compare", _after),
+    "before_finish": (finishing, "finish", _before),
+    "before_remove": (host_runner.HostRunner, "_remove", _before),
+}
+
+
+def main() -> None:
+    point, count, how, *options = sys.argv[1:]
+    if point != "never":
+        owner, name, around = POINTS[point]
+        arrivals = itertools.count(1)
+
+        main_connection = connections[DEFAULT_DB_ALIAS]
+
+        def die() -> None:
+            if next(arrivals) == int(count):
+                while how == "STOP" and point != "inside_claim" and main_connection.in_atomic_block:
+                    # Frozen between transactions, not in another thread's: that is a point of its own.
+                    time.sleep(0.001)
+                os.kill(os.getpid(), signal.Signals[f"SIG{how}"])
+
+        setattr(owner, name, around(getattr(owner, name), die))
+    call_command("containers", "worker", *options)
+
+
+if __name__ == "__main__":
+    main()
