@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Final
 
 from django.db import connections
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.models import DateTimeField, Func
 from django.utils.dateparse import parse_datetime
+
+SQLITE_TEMPLATE: Final = "strftime('%%%%Y-%%%%m-%%%%d %%%%H:%%%%M:%%%%f', 'now')"
+"""Escaped twice: the template is filled in once, and the driver takes what comes out for a format again."""
 
 
 class DatabaseNow(Func):
@@ -29,7 +32,7 @@ class DatabaseNow(Func):
         return super().as_sql(compiler, connection, template="UTC_TIMESTAMP(6)", **context)
 
     def as_sqlite(self, compiler: Any, connection: BaseDatabaseWrapper, **context: Any) -> Any:
-        return super().as_sql(compiler, connection, template="strftime('%%Y-%%m-%%d %%H:%%M:%%f', 'now')", **context)
+        return super().as_sql(compiler, connection, template=SQLITE_TEMPLATE, **context)
 
 
 NOW_SQL = {

@@ -23,7 +23,7 @@ def say(text: str) -> None:
 
 def main() -> int:
     os.chdir(HERE)
-    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "settings")
+    os.environ["DJANGO_SETTINGS_MODULE"] = "settings"
     django.setup()
     from engines import choose_host  # noqa: PLC0415 - models can be imported only after setup()
 

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
-from django.db import InterfaceError, OperationalError, close_old_connections, connections
+from django.db import InterfaceError, OperationalError, close_old_connections, connections, reset_queries
 from uuid_utils.compat import uuid7
 
 from container_manager import claiming, conf, hosts
@@ -89,6 +89,7 @@ class WorkerLoop:
         while not self._stopping.is_set():
             try:
                 close_old_connections()
+                reset_queries()  # kept under DEBUG, for a request that never ends here
                 moved = self._tick()
                 failures = 0
                 if self.options.drain and not moved and self._is_drained():
@@ -206,6 +207,8 @@ class WorkerLoop:
             return
         claimed = 0
         usable = [r for r in self._runners.values() if r.monitor.is_healthy and r.host.is_active]
+        if not usable:
+            return
         for runner in sorted(usable, key=lambda r: (-r.host.weight, len(r.watches))):
             queues = [queue for queue in runner.host.served_queues if self._wants(queue, runner.host)]
             if free <= claimed:

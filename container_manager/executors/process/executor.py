@@ -23,7 +23,6 @@ from container_manager.exceptions import (
     ConfigurationError,
     ExecutionNotFoundError,
     ExecutionRunningError,
-    ExecutorUnavailableError,
     NameConflictError,
     SpecificationError,
 )
@@ -102,14 +101,15 @@ class ProcessExecutor(Executor):
 
     def start(self, handle: Handle) -> None:
         execution = Execution(self._store, handle.name)
-        with execution.winning_start() as lock:
+        with self._store.reached(), execution.winning_start() as lock:
             if lock is not None:
                 self._spawn_supervisor(execution, lock)
 
     def observe(self, handles: Collection[Handle] | None = None) -> list[Observation]:
         self._reap()
         names = self._store.names() if handles is None else [handle.name for handle in handles]
-        seen = (self._look(name) for name in names)
+        with self._store.reached():
+            seen = [self._look(name) for name in names]
         return [observation for observation in seen if observation is not None]
 
     def logs(self, handle: Handle, since: str = "", *, limit_bytes: int = 1 << 20) -> LogBatch:
@@ -141,7 +141,7 @@ class ProcessExecutor(Executor):
         execution = Execution(self._store, handle.name)
         if not execution.exists() or execution.is_ready():
             return
-        with contextlib.suppress(FileNotFoundError):
+        with self._store.reached(), contextlib.suppress(FileNotFoundError):
             execution.request_stop(grace_seconds)
             execution.signal_supervisor()
 
@@ -229,8 +229,6 @@ class ProcessExecutor(Executor):
                 status, state = execution.read("status.json") or self._bury(execution), ExecutionState.EXITED
         except FileNotFoundError:
             return None
-        except OSError as error:
-            raise ExecutorUnavailableError(f"The execution {name} cannot be read: {error}.") from error
         status = status or {}
         return Observation(
             handle=Handle(name, name),

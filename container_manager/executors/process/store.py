@@ -34,17 +34,23 @@ class Store:
 
     def prepare(self) -> None:
         """The folder exists, is ours and closed to others, or ``ExecutorUnavailableError`` says what to do."""
-        try:
+        with self.reached():
             self.root.mkdir(mode=0o700, parents=True, exist_ok=True)
             found = self.root.stat()
-        except OSError as error:
-            raise ExecutorUnavailableError(f"The state directory {self.root} cannot be used: {error}.") from error
         if found.st_uid != os.getuid():
             raise ExecutorUnavailableError(
                 f"The state directory {self.root} belongs to another user: set the option state_directory."
             )
         if found.st_mode & 0o077:
             self.root.chmod(0o700)
+
+    @contextlib.contextmanager
+    def reached(self) -> Iterator[None]:
+        """What the file system refuses is ``ExecutorUnavailableError``: nothing is known of any execution."""
+        try:
+            yield
+        except OSError as error:
+            raise ExecutorUnavailableError(f"The state directory {self.root} cannot be used: {error}.") from error
 
     def identity(self) -> str:
         """A random id of this folder, made once."""
@@ -61,12 +67,11 @@ class Store:
 
     def names(self) -> list[str]:
         """The folders of executions, prepared ones included."""
-        try:
-            return [entry.name for entry in os.scandir(self.root) if entry.name.startswith("cm-")]
-        except FileNotFoundError:
-            return []
-        except OSError as error:
-            raise ExecutorUnavailableError(f"The state directory {self.root} cannot be read: {error}.") from error
+        with self.reached():
+            try:
+                return [entry.name for entry in os.scandir(self.root) if entry.name.startswith("cm-")]
+            except FileNotFoundError:
+                return []
 
     def add(self, name: str, spec: Mapping[str, Any]) -> bool:
         """A ready execution is there, complete or not at all; false = there was one of that name."""

@@ -101,11 +101,12 @@ class Supervisor:
                 os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
                 os.dup2(out_write, 1)
                 os.dup2(err_write, 2)
-                os.chdir(self.spec["working_directory"])
-                command = self.spec["command"]
-                os.execvpe(command[0], command, self.spec["environment"])
+                where, command = self.spec["working_directory"], self.spec["command"]
+                os.chdir(where)
+                where = ""
+                os.execvpe(command[0], command, self.spec["environment"])  # noqa: S606 - no shell is the point
             except OSError as error:
-                os.write(failure_write, str(error.errno).encode())
+                os.write(failure_write, f"{error.errno} {where}".encode())
             finally:
                 os._exit(127)
         for end in (out_write, err_write, failure_write):
@@ -194,10 +195,10 @@ class Supervisor:
         """What the child wrote when it could not become the user's program."""
         if not failure:
             return code, ""
-        number, program = int(failure), self.spec["command"][0]
-        where = self.spec["working_directory"]
-        error = f"The program {program!r} could not be started in {where!r}: {os.strerror(number)}."
-        return (127 if number == errno.ENOENT else 126), error
+        digits, _, where = failure.partition(" ")
+        what = f"The working directory {where!r}" if where else f"The program {self.spec['command'][0]!r}"
+        error = f"{what} cannot be used: {os.strerror(int(digits))}."
+        return (127 if int(digits) == errno.ENOENT else 126), error
 
     def finish(
         self, code: int, started_at: float, usage: resource.struct_rusage | None, reason: str, error: str
