@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import Any, Final
 
-from django.db import connections
+from django.db import InterfaceError, InternalError, OperationalError, connections
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.backends.signals import connection_created
 
 from container_manager import conf
+
+OUTAGES: Final = (OperationalError, InterfaceError, InternalError)
+"""What a database that went away says; ``InternalError`` when it ended the session inside a transaction."""
 
 
 def bound_idle_transactions(using: str) -> None:

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
-from django.db import InterfaceError, OperationalError, close_old_connections, connections, reset_queries
+from django.db import close_old_connections, connections, reset_queries
 from uuid_utils.compat import uuid7
 
 from container_manager import claiming, conf, hosts
@@ -19,7 +19,7 @@ from container_manager.models import ContainerJob, ExecutorHost, Installation, J
 from container_manager.models.job_queryset import JobQuerySet
 from container_manager.states import ACTIVE, Hold, Status, StopReason
 from container_manager.worker import handover, heartbeat, unreachable
-from container_manager.worker.connections import bound_idle_transactions
+from container_manager.worker.connections import OUTAGES, bound_idle_transactions
 from container_manager.worker.host_runner import HostRunner
 from container_manager.worker.options import WorkerOptions
 from container_manager.worker.rescue import Rescuer
@@ -94,16 +94,23 @@ class WorkerLoop:
                 failures = 0
                 if self.options.drain and not moved and self._is_drained():
                     return
-            except (OperationalError, InterfaceError) as error:
-                failures += 1
-                moved = False
+            except OUTAGES as error:
                 logger.warning("the database does not answer, trying again: %s", error, extra={"worker": str(self.id)})
-                connections[self.using].close()
-                self._stopping.wait(min(5.0, 0.1 * 2**failures) * random.uniform(0.5, 1.0))  # noqa: S311
+                failures, moved = failures + 1, False
+                self._back_off(failures)
+            except Exception:
+                # The loop's edge: what nobody foresaw must not end the jobs that are watched.
+                logger.exception("unforeseen error", extra={"worker": str(self.id)})
+                failures, moved = failures + 1, False
+                self._back_off(failures)
             self._heartbeat.tick()
             if not moved:
                 self._wake.wait(self._pause())
             self._wake.clear()
+
+    def _back_off(self, failures: int) -> None:
+        connections[self.using].close()
+        self._stopping.wait(min(5.0, 0.1 * 2 ** min(failures, 10)) * random.uniform(0.5, 1.0))  # noqa: S311
 
     def _tick(self) -> bool:
         self._every("hosts", HOSTS_INTERVAL, self._refresh_hosts)
@@ -130,10 +137,10 @@ class WorkerLoop:
     def _tick_runner(self, runner: HostRunner, *, may_start: bool) -> bool:
         try:
             return runner.tick(may_start=may_start)
-        except (OperationalError, InterfaceError):
+        except OUTAGES:
             raise
         except Exception:
-            # The loop's edge: what nobody foresaw on one host must not end the others' jobs.
+            # One host's trouble must not keep the others waiting.
             logger.exception("unforeseen error on host %s", runner.host, extra={"host": runner.host.name})
             return False
 

@@ -47,7 +47,9 @@ def test_a_worker_killed_at_one_point_leaves_nothing_undone(bench: Bench, point:
         assert job.output() == "began\n"
         assert job.retry_count == 0, "a rescue costs nothing"
         assert sum(count for (job_id, _), count in bench.starts().items() if job_id == str(job.pk)) == 1
-    bench.assert_never_twice()
+    sweeper = start_worker()
+    with ending(sweeper):
+        bench.assert_never_twice()
 
 
 def test_many_workers_killed_at_random_lose_no_job_and_run_none_twice(
@@ -82,7 +84,9 @@ def test_many_workers_killed_at_random_lose_no_job_and_run_none_twice(
             if delays else f"\n  seed {seed}: no rescue was needed"
         )  # fmt: skip
     assert wrong == []
-    bench.assert_never_twice()
+    sweeper = start_worker()
+    with ending(sweeper):
+        bench.assert_never_twice()
 
 
 def _kill_at_random(chance: random.Random, kills: int) -> list[float]:
