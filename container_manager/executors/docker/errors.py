@@ -1,0 +1,98 @@
+"""What the engine, its library and its registries say, as this package's typed errors."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import Final
+
+from docker.errors import APIError, DockerException
+from requests import RequestException, Timeout
+from urllib3.exceptions import HTTPError
+from urllib3.exceptions import TimeoutError as PoolTimeoutError
+
+from container_manager.exceptions import (
+    ExecutionNotFoundError,
+    ExecutionRunningError,
+    ExecutorError,
+    ExecutorUnavailableError,
+    ImageNotFoundError,
+    ImagePullError,
+    NameConflictError,
+    SpecificationError,
+)
+
+LIBRARY_ERRORS: Final = (DockerException, RequestException, HTTPError, OSError, ValueError, KeyError, TypeError)
+"""All that the SDK and the libraries under it raise for a call, down to an answer that is not JSON or not Docker's."""
+
+SHORT_OF: Final = (
+    r"cannot allocate memory|resource temporarily unavailable|no space left|too many open files"
+    r"|device or resource busy|deadline exceeded|timed? ?out"
+)
+ANSWERS: Final[tuple[tuple[str, str, type[ExecutorError]], ...]] = (
+    (r"404", r"no such image", ImageNotFoundError),
+    (r"404", r"no such container", ExecutionNotFoundError),
+    (r"404", r"page not found", ExecutorUnavailableError),
+    (r"400", r"client version", ExecutorUnavailableError),
+    (r"409", r"already in use", NameConflictError),
+    (r"409", r"(running|paused|restarting) container|is (running|paused|restarting)", ExecutionRunningError),
+    (r"409", r"removal of container|marked for removal", ExecutionNotFoundError),
+    (r"409", r"", ExecutorError),
+    (r"401|407|429", r"", ExecutorUnavailableError),
+    (r"\d+", SHORT_OF, ExecutorUnavailableError),
+    (r"4\d\d", r"", SpecificationError),
+    (
+        r"500",
+        r"OCI runtime|could not select device driver|unable to find (user|group)|no matching entries",
+        SpecificationError,
+    ),
+    (r"500", r"invalid tmpfs|cannot mkdir|not a directory|exec format error|unknown runtime", SpecificationError),
+    (r"5\d\d", r"", ExecutorUnavailableError),
+)
+"""Status, words of the message, and what that is: the first row that fits."""
+
+GONE_FOR_GOOD: Final = (
+    r"manifest unknown|not found|does not exist|denied|unauthorized|authentication required|no basic auth"
+    r"|forbidden|no matching manifest|does not match the specified platform"
+)
+PASSING: Final = r"toomanyrequests|too many requests|rate limit|no such host|server misbehaving"
+
+
+def executor_error(error: Exception, doing: str, address: str) -> ExecutorError:
+    """``error``, raised while trying to ``doing`` at the engine ``address``, as one of ours."""
+    if isinstance(error, APIError) and error.status_code is not None:
+        text = error.explanation or str(error)
+        for status, words, kind in ANSWERS:
+            if re.fullmatch(status, str(error.status_code)) and re.search(words, text, re.IGNORECASE):
+                return kind(f"Docker could not {doing}: {text}")
+    return ExecutorUnavailableError(f"Docker at {address} could not {doing}: {_no_answer(error)}")
+
+
+def pull_error(image: str, registry: str, text: str) -> ExecutorError:
+    """Why ``image`` was not pulled, by the registry's or the engine's own words."""
+    message = f"The image {image} could not be pulled from {registry}: {text}"
+    if re.search(PASSING, text, re.IGNORECASE) or not re.search(GONE_FOR_GOOD, text, re.IGNORECASE):
+        return ImagePullError(message)
+    return ImageNotFoundError(f"{message} (Is its name right, and may this host's credentials read it?)")
+
+
+def is_timeout(error: Exception) -> bool:
+    """Did a wait for the engine end ``error``, however deep the libraries have wrapped it?"""
+    return any(isinstance(cause, (Timeout, PoolTimeoutError, TimeoutError)) for cause in _causes(error))
+
+
+def _no_answer(error: Exception) -> str:
+    causes = list(_causes(error))
+    if is_timeout(error):
+        return "no answer within the timeout. It may be overloaded; the host's option 'timeout' sets the limit."
+    if any(isinstance(cause, PermissionError) for cause in causes):
+        return "this process may not open the socket. Run it as a user in the socket's group (docker)."
+    if any(isinstance(cause, (ConnectionRefusedError, FileNotFoundError)) for cause in causes):
+        return "nothing listens there. Is the engine running, and is the host's option 'base_url' right?"
+    return str(error) or type(error).__name__
+
+
+def _causes(error: BaseException | None) -> Iterator[BaseException]:
+    while error is not None:
+        yield error
+        error = error.__cause__ or error.__context__

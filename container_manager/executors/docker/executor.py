@@ -1,0 +1,251 @@
+"""Jobs as containers of a Docker engine."""
+
+from __future__ import annotations
+
+import logging
+import math
+import re
+import threading
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import replace
+from typing import Any, Final
+
+from container_manager.exceptions import (
+    ExecutionNotFoundError,
+    ExecutionRunningError,
+    ExecutorUnavailableError,
+    ImageNotFoundError,
+    NameConflictError,
+)
+from container_manager.executors.base import Executor
+from container_manager.executors.docker.client import Engine
+from container_manager.executors.docker.container import create_config
+from container_manager.executors.docker.logs import read_logs
+from container_manager.executors.docker.observation import CANNOT_RUN, STATES, observe_container
+from container_manager.executors.docker.options import DockerOptions
+from container_manager.executors.docker.pull import ImagePuller, PullProgress
+from container_manager.specs import (
+    LABEL_ATTEMPT,
+    LABEL_INSTALLATION,
+    LABEL_JOB,
+    LABEL_SPEC,
+    ExecutionState,
+    Handle,
+    HostHealth,
+    JobSpec,
+    LogBatch,
+    Observation,
+    Usage,
+)
+from container_manager.states import Outcome
+
+logger = logging.getLogger(__name__)
+
+OUR_LABELS: Final = (LABEL_INSTALLATION, LABEL_JOB, LABEL_ATTEMPT, LABEL_SPEC)
+CREATE_TRIES: Final = 3
+INIT_FAILURE: Final = re.compile(rb"\[FATAL tini \(\d+\)\] (exec .+ failed: .+)")
+_START_LOCKS: Final = tuple(threading.Lock() for _ in range(64))
+
+
+class DockerExecutor(Executor):
+    """
+    One Docker engine. ``DockerOptions`` lists its options.
+
+    ``on_progress``, when set, is called with a ``PullProgress`` while an image is pulled, at most every 10 seconds,
+    in the thread that pulls.
+    """
+
+    def __init__(self, options: Mapping[str, Any], *, installation: str) -> None:
+        super().__init__(options, installation=installation)
+        self._docker_options = DockerOptions.parse(options)
+        self._engine = Engine(self._docker_options)
+        self._puller = ImagePuller(self._engine)
+        self._seen: dict[str, Observation] = {}
+        self.on_progress: Callable[[PullProgress], None] | None = None
+
+    @classmethod
+    def validate_options(cls, options: Mapping[str, Any]) -> None:
+        DockerOptions.parse(options)
+
+    def create(self, spec: JobSpec) -> Handle:
+        config = create_config(spec, self._docker_options)
+        if self._docker_options.pull_policy == "always":
+            existing = self._adopt(spec)
+            if existing is not None:
+                return existing
+            self._puller.pull(spec.image, self.on_progress)
+        for _ in range(CREATE_TRIES):
+            missing_image: ImageNotFoundError | None = None
+            try:
+                return self._create_new(spec, config)
+            except NameConflictError:
+                pass
+            except ImageNotFoundError as error:
+                missing_image = error
+            # Also without its image: an execution outlives the tag.
+            existing = self._adopt(spec)
+            if existing is not None:
+                return existing
+            if missing_image is not None:
+                self._fetch(spec.image, missing_image)
+        raise ExecutorUnavailableError(f"Docker holds the name {spec.name} or loses the image {spec.image}; try again.")
+
+    def _create_new(self, spec: JobSpec, config: dict[str, Any]) -> Handle:
+        with self._engine.calling(f"create {spec.name}") as client:
+            created = client.create_container_from_config(config, spec.name)  # type: ignore[no-untyped-call]
+        for warning in created.get("Warnings") or ():
+            logger.warning("Docker: %s", warning, extra={"execution": spec.name})
+        return Handle(spec.name, created["Id"])
+
+    def _fetch(self, image: str, missing: ImageNotFoundError) -> None:
+        if self._docker_options.pull_policy == "never":
+            raise ImageNotFoundError(f"{missing} The host's option 'pull_policy' is 'never'.") from missing
+        self._puller.pull(image, self.on_progress)
+
+    def _adopt(self, spec: JobSpec) -> Handle | None:
+        """The execution of that name if there is one; ``NameConflictError`` when it is not this specification's."""
+        try:
+            found = self._inspect(spec.name)
+        except ExecutionNotFoundError:
+            return None
+        labels, ours = found["Config"]["Labels"] or {}, spec.labels
+        differing = [label for label in OUR_LABELS if labels.get(label) != ours[label]]
+        if differing:
+            raise NameConflictError(
+                f"A container that is not this attempt's has the name {spec.name}: {', '.join(differing)} differ. "
+                "It was left alone."
+            )
+        if found["State"]["Status"] in ("removing", "dead"):
+            raise ExecutorUnavailableError(f"The container {spec.name} is being removed; try again.")
+        return Handle(spec.name, found["Id"])
+
+    def start(self, handle: Handle) -> None:
+        # The engine would run an ended container a second time, so looking and starting are one step.
+        lock = _START_LOCKS[hash(handle.name) % len(_START_LOCKS)]
+        if not lock.acquire(timeout=2 * self._docker_options.timeout):
+            raise ExecutorUnavailableError(f"Another start keeps that of {handle.name} waiting; the engine hangs.")
+        try:
+            self._start_once(handle)
+        finally:
+            lock.release()
+
+    def _start_once(self, handle: Handle) -> None:
+        found = self._inspect(handle.name)
+        seen = observe_container(found)
+        if seen is None or seen.installation != self.installation:
+            raise ExecutionNotFoundError(f"There is no execution {handle.name} of this installation.")
+        if seen.state is not ExecutionState.CREATED:
+            return
+        try:
+            with self._engine.calling(f"start {handle.name}") as client:
+                client.start(found["Id"])
+        except ExecutionRunningError:
+            return
+
+    def observe(self, handles: Collection[Handle] | None = None) -> list[Observation]:
+        if handles is not None and len(handles) <= 1:
+            return [seen for handle in handles if (seen := self._look(handle.name)) is not None]
+        with self._engine.calling("list its containers") as client:
+            listed = client.containers(all=True, filters={"label": [f"{LABEL_INSTALLATION}={self.installation}"]})
+        present = {item["Id"] for item in listed}
+        self._seen = {identifier: seen for identifier, seen in self._seen.copy().items() if identifier in present}
+        names = None if handles is None else {handle.name for handle in handles}
+        observations = []
+        for item in listed:
+            name = item["Names"][0].removeprefix("/") if item["Names"] else item["Id"]
+            if names is None or name in names:
+                seen = self._remembered(item) or self._look(item["Id"])
+                if seen is not None:
+                    observations.append(seen)
+        return observations
+
+    def _remembered(self, item: Mapping[str, Any]) -> Observation | None:
+        """What was seen of a listed container and cannot have changed: the list has no exit code and no times."""
+        seen = self._seen.get(item["Id"])
+        is_settled = seen is not None and seen.state is not ExecutionState.CREATED
+        return seen if is_settled and seen is not None and STATES.get(item["State"]) is seen.state else None
+
+    def _look(self, container: str) -> Observation | None:
+        try:
+            seen = observe_container(self._inspect(container))
+        except ExecutionNotFoundError:
+            return None
+        if seen is None or seen.installation != self.installation:
+            return None
+        if seen.exit_code in CANNOT_RUN and seen.reason is None and (failure := self._init_failure(seen.handle)):
+            seen = replace(seen, reason=Outcome.CONFIG_ERROR, error=failure)
+        self._seen[seen.handle.execution_id] = seen
+        return seen
+
+    def _init_failure(self, handle: Handle) -> str:
+        """Why the init process could not run the job's program: its first words, and nobody else's exit code."""
+        first = next(iter(self.logs(handle, limit_bytes=1).entries), None)
+        failure = INIT_FAILURE.match(first.data) if first else None
+        return failure[1].decode(errors="replace") if failure else ""
+
+    def logs(self, handle: Handle, since: str = "", *, limit_bytes: int = 1 << 20) -> LogBatch:
+        return read_logs(self._engine, handle.execution_id or handle.name, since, limit_bytes)
+
+    def stop(self, handle: Handle, grace_seconds: float) -> None:
+        """Waits until the execution has ended."""
+        try:
+            container = self._own_id(handle)
+            with self._engine.calling(f"stop {handle.name}") as client:
+                client.stop(container, timeout=math.ceil(grace_seconds))
+        except ExecutionNotFoundError:
+            return
+
+    def remove(self, handle: Handle) -> None:
+        try:
+            container = self._own_id(handle)
+            with self._engine.calling(f"remove {handle.name}") as client:
+                client.remove_container(container, v=True)
+        except ExecutionNotFoundError:
+            return
+
+    def usage(self, handle: Handle) -> Usage:
+        """While it runs. The peak of memory only on an engine with version 1 of cgroups; the other keeps none."""
+        try:
+            with self._engine.calling(f"measure {handle.name}") as client:
+                stats = client.stats(handle.execution_id or handle.name, stream=False, one_shot=True)
+        except ExecutionNotFoundError:
+            return Usage()
+        nanoseconds = stats.get("cpu_stats", {}).get("cpu_usage", {}).get("total_usage")
+        return Usage(
+            memory_peak_bytes=stats.get("memory_stats", {}).get("max_usage"),
+            cpu_seconds=nanoseconds / 1_000_000_000 if nanoseconds else None,
+        )
+
+    def check(self) -> HostHealth:
+        with self._engine.calling("tell its identity") as client:
+            info = client.info()
+        details = {
+            "storage_driver": "Driver",
+            "cgroup_version": "CgroupVersion",
+            "cpus": "NCPU",
+            "memory_bytes": "MemTotal",
+        }
+        return HostHealth(
+            engine_id=info["ID"],
+            version=info.get("ServerVersion", ""),
+            details={name: str(info[key]) for name, key in details.items() if key in info},
+        )
+
+    def close(self) -> None:
+        self._engine.close()
+
+    def _inspect(self, container: str) -> dict[str, Any]:
+        with self._engine.calling(f"look at {container}") as client:
+            found: dict[str, Any] = client.inspect_container(container)
+        return found
+
+    def _own_id(self, handle: Handle) -> str:
+        """The container to act upon. One that only has our name is no execution of ours."""
+        if handle.execution_id:
+            return handle.execution_id
+        seen = self._inspect(handle.name)
+        labels = seen["Config"]["Labels"] or {}
+        if labels.get(LABEL_INSTALLATION) != self.installation:
+            raise ExecutionNotFoundError(f"There is no execution {handle.name} of this installation.")
+        identifier: str = seen["Id"]
+        return identifier

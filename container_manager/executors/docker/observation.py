@@ -1,0 +1,88 @@
+"""An execution as the engine's ``inspect`` tells it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any, Final
+from uuid import UUID
+
+from container_manager.specs import (
+    LABEL_ATTEMPT,
+    LABEL_INSTALLATION,
+    LABEL_JOB,
+    ExecutionState,
+    Handle,
+    Observation,
+    execution_name,
+)
+from container_manager.states import Outcome
+
+STATES: Final = {
+    "created": ExecutionState.CREATED,
+    "running": ExecutionState.RUNNING,
+    "paused": ExecutionState.RUNNING,
+    "restarting": ExecutionState.RUNNING,
+    "exited": ExecutionState.EXITED,
+    "removing": ExecutionState.EXITED,
+    "dead": ExecutionState.EXITED,
+}
+CANNOT_RUN: Final = frozenset({126, 127})
+"""Exit codes of a program that cannot be run or found, as a shell and the init process give them too."""
+
+
+def observe_container(found: Mapping[str, Any]) -> Observation | None:
+    """What ``found`` is; ``None`` when it is no execution of ours, or one that vanishes without having run."""
+    handle = Handle(found["Name"].removeprefix("/"), found["Id"])
+    labels = found["Config"]["Labels"] or {}
+    state = found["State"]
+    owner = _owner(handle.name, labels)
+    status = STATES.get(state["Status"])
+    started_at = _moment(state["StartedAt"])
+    if owner is None or status is None or (status is ExecutionState.EXITED and _is_vanishing(state, started_at)):
+        return None
+    job_id, attempt = owner
+    is_over = status is ExecutionState.EXITED
+    exit_code = state["ExitCode"] if is_over else None
+    return Observation(
+        handle=handle,
+        installation=labels[LABEL_INSTALLATION],
+        job_id=job_id,
+        attempt=attempt,
+        state=status,
+        exit_code=exit_code,
+        reason=_reason(state, started_at) if is_over else None,
+        error=state.get("Error") or "",
+        created_at=_moment(found["Created"]),
+        started_at=started_at,
+        finished_at=_moment(state["FinishedAt"]) if is_over else None,
+    )
+
+
+def _owner(name: str, labels: Mapping[str, str]) -> tuple[UUID, int] | None:
+    """Job and attempt, when labels and name agree: an image may carry labels like ours into any container."""
+    try:
+        job_id, attempt = UUID(labels[LABEL_JOB]), int(labels[LABEL_ATTEMPT])
+        is_ours = name == execution_name(labels[LABEL_INSTALLATION], job_id, attempt)
+    except (KeyError, ValueError):
+        return None
+    return (job_id, attempt) if is_ours else None
+
+
+def _is_vanishing(state: Mapping[str, Any], started_at: datetime | None) -> bool:
+    return state["Status"] in ("removing", "dead") and started_at is None
+
+
+def _reason(state: Mapping[str, Any], started_at: datetime | None) -> Outcome | None:
+    # The engine's flag also tells of a child that was killed while the job went on and succeeded.
+    if state.get("OOMKilled") and state["ExitCode"] != 0:
+        return Outcome.OOM
+    if started_at is None and state["ExitCode"] in CANNOT_RUN:
+        return Outcome.CONFIG_ERROR
+    return None
+
+
+def _moment(text: str) -> datetime | None:
+    if not text or text.startswith("0001-"):
+        return None
+    return datetime.fromisoformat(text)

@@ -1,0 +1,205 @@
+"""The options of a Docker host: each one's type, default and right form."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field, fields
+from difflib import get_close_matches
+from typing import Any, Final, Self
+
+from django.core.exceptions import ValidationError
+
+DEFAULT_BASE_URL: Final = "unix:///var/run/docker.sock"
+TLS_KEYS: Final = {"ca_cert": str, "client_cert": str, "client_key": str, "verify": bool}
+
+Problem = str | None
+"""The right form of an option, when its value is not in it."""
+
+
+def _text(value: Any) -> Problem:
+    return None if isinstance(value, str) else "must be a string"
+
+
+def _flag(value: Any) -> Problem:
+    return None if isinstance(value, bool) else "must be true or false"
+
+
+def _names(value: Any) -> Problem:
+    is_list = isinstance(value, (list, tuple)) and all(isinstance(item, str) and item for item in value)
+    return None if is_list else "must be a list of names"
+
+
+def _whole(least: int, unit: str) -> Callable[[Any], Problem]:
+    def check(value: Any) -> Problem:
+        is_whole = isinstance(value, int) and not isinstance(value, bool) and value >= least
+        return None if is_whole else f"must be a whole number of {unit}, at least {least}"
+
+    return check
+
+
+def _cores(value: Any) -> Problem:
+    is_number = isinstance(value, (int, float)) and not isinstance(value, bool) and value > 0
+    return None if is_number else "must be a number of cores above 0, for example 1.5"
+
+
+def _base_url(value: Any) -> Problem:
+    is_address = isinstance(value, str) and re.fullmatch(r"(unix:///|tcp://|https?://)\S+", value)
+    return None if is_address else f"must be like {DEFAULT_BASE_URL} or tcp://engine.example:2376"
+
+
+def _pull_policy(value: Any) -> Problem:
+    return None if value in ("missing", "always", "never") else "must be 'missing', 'always' or 'never'"
+
+
+def _is_shared_namespace(network: str) -> bool:
+    return network == "host" or network.startswith("container:")
+
+
+def _network(value: Any) -> Problem:
+    if not isinstance(value, str) or not value:
+        return "must be the name of a network: 'bridge', 'none' or one made with docker network create"
+    return "must not be the network of the host or of another container" if _is_shared_namespace(value) else None
+
+
+def _networks(value: Any) -> Problem:
+    return _names(value) or next((problem for problem in map(_network, value) if problem), None)
+
+
+def _capabilities(value: Any) -> Problem:
+    if _names(value):
+        return "must be a list of capabilities, for example ['NET_BIND_SERVICE']"
+    return "must name each capability instead of 'ALL'" if any(name.upper() == "ALL" for name in value) else None
+
+
+def _tmpfs(value: Any) -> Problem:
+    is_map = isinstance(value, dict) and all(
+        isinstance(path, str) and path.startswith("/") and isinstance(mount, str) for path, mount in value.items()
+    )
+    return None if is_map else "must map paths to mount options, for example {'/tmp': 'size=64m'}"
+
+
+def _is_limit(value: Any) -> bool:
+    pair = value if isinstance(value, (list, tuple)) else [value, value]
+    return len(pair) == 2 and all(isinstance(number, int) and not isinstance(number, bool) for number in pair)
+
+
+def _ulimits(value: Any) -> Problem:
+    is_map = isinstance(value, dict) and all(
+        isinstance(name, str) and _is_limit(limit) for name, limit in value.items()
+    )
+    return None if is_map else "must map names to a limit or [soft, hard], for example {'nofile': [1024, 4096]}"
+
+
+def _log_size(value: Any) -> Problem:
+    is_size = isinstance(value, str) and re.fullmatch(r"[1-9]\d*[kmg]", value)
+    return None if is_size else "must be a size like '10m', with k, m or g"
+
+
+def _tls(value: Any) -> Problem:
+    if not isinstance(value, dict) or not value:
+        return f"must be an object with {', '.join(TLS_KEYS)}"
+    for key, given in value.items():
+        if key not in TLS_KEYS:
+            return f"has no key {key!r}; it takes {', '.join(TLS_KEYS)}"
+        if not isinstance(given, TLS_KEYS[key]):
+            return f"key {key!r} must be {'a path' if TLS_KEYS[key] is str else 'true or false'}"
+    return (
+        "needs both client_cert and client_key, or neither"
+        if ("client_cert" in value) ^ ("client_key" in value)
+        else None
+    )
+
+
+CHECKS: Final[dict[str, Callable[[Any], Problem]]] = {
+    "base_url": _base_url,
+    "tls": _tls,
+    "timeout": _whole(1, "seconds"),
+    "pull_policy": _pull_policy,
+    "network": _network,
+    "allowed_networks": _networks,
+    "user": _text,
+    "runtime": _text,
+    "read_only": _flag,
+    "cap_add": _capabilities,
+    "tmpfs": _tmpfs,
+    "ulimits": _ulimits,
+    "pids_limit": _whole(1, "processes"),
+    "default_memory_limit": _whole(6, "MiB"),
+    "max_memory_limit": _whole(6, "MiB"),
+    "default_cpu_limit": _cores,
+    "max_cpu_limit": _cores,
+    "log_max_size": _log_size,
+    "log_max_files": _whole(2, "files"),
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DockerOptions:
+    """
+    The options of one Docker host.
+
+    ``timeout``: seconds that the engine may take to answer a call; a stop takes its grace on top, a pull has limits
+    of its own. ``network``: of jobs that name none. ``allowed_networks``: those a job may name, beside ``none`` and
+    ``network``. ``user``: of jobs that name none; empty = the image's own. Memory in MiB, processors in cores; a
+    host with a maximum gives it to jobs without a limit, where there is no default. ``log_max_size`` and
+    ``log_max_files`` bound what the engine keeps of an execution's output until it is read.
+    """
+
+    base_url: str = DEFAULT_BASE_URL
+    tls: Mapping[str, Any] | None = None
+    timeout: int = 30
+    pull_policy: str = "missing"
+    network: str = "bridge"
+    allowed_networks: tuple[str, ...] = ("bridge",)
+    user: str = ""
+    runtime: str = ""
+    read_only: bool = False
+    cap_add: tuple[str, ...] = ()
+    tmpfs: Mapping[str, str] = field(default_factory=dict)
+    ulimits: Mapping[str, int | tuple[int, int]] = field(default_factory=dict)
+    pids_limit: int = 512
+    default_memory_limit: int | None = None
+    max_memory_limit: int | None = None
+    default_cpu_limit: float | None = None
+    max_cpu_limit: float | None = None
+    log_max_size: str = "10m"
+    log_max_files: int = 3
+
+    @classmethod
+    def parse(cls, options: Mapping[str, Any]) -> Self:
+        """The typed options. ``ValidationError`` with one message per unknown or wrong option, each naming it."""
+        problems = [*_unknown(options), *_wrong(options)]
+        if not problems:
+            problems = list(_contradictions(options))
+        if problems:
+            raise ValidationError(problems)
+        values: dict[str, Any] = {
+            name: tuple(given) if isinstance(given, list) else given for name, given in options.items()
+        }
+        return cls(**values)
+
+
+OPTION_NAMES: Final = tuple(option.name for option in fields(DockerOptions))
+
+
+def _unknown(options: Mapping[str, Any]) -> Iterator[str]:
+    for name in options:
+        if name not in OPTION_NAMES:
+            near = get_close_matches(name, OPTION_NAMES, n=1)
+            hint = f"Did you mean {near[0]!r}?" if near else f"Known: {', '.join(OPTION_NAMES)}."
+            yield f"Docker has no option {name!r}. {hint}"
+
+
+def _wrong(options: Mapping[str, Any]) -> Iterator[str]:
+    for name, check in CHECKS.items():
+        if name in options and (problem := check(options[name])):
+            yield f"{name!r} {problem}, not {options[name]!r}."
+
+
+def _contradictions(options: Mapping[str, Any]) -> Iterator[str]:
+    for default, most in (("default_memory_limit", "max_memory_limit"), ("default_cpu_limit", "max_cpu_limit")):
+        if default in options and most in options and options[default] > options[most]:
+            yield f"{default!r} ({options[default]}) must not be above {most!r} ({options[most]})."
+    if "tls" in options and options.get("base_url", DEFAULT_BASE_URL).startswith("unix:"):
+        yield "'tls' needs a 'base_url' like tcp://engine.example:2376."

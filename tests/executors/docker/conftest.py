@@ -1,0 +1,16 @@
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from container_manager.executors.docker import DockerExecutor
+from tests.executors.docker.running import docker_executor, require_engine
+
+
+@pytest.fixture
+def executor() -> Iterator[DockerExecutor]:
+    """An executor with a Docker host's defaults."""
+    require_engine()
+    with docker_executor() as one:
+        yield one
