@@ -1,13 +1,13 @@
-"""What the fault tests share: short timeouts, a process host, and a ledger that every start appends to."""
+"""What the fault tests share: short timeouts, a host of each engine, and a ledger of every start."""
 
 from __future__ import annotations
 
 import json
 import os
 from collections import Counter
-from dataclasses import dataclass
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import pytest
 
@@ -16,7 +16,9 @@ from container_manager.executors.base import Executor
 from container_manager.hosts import node_name
 from container_manager.models import ContainerJob, ExecutorHost, Installation, JobAttempt
 from container_manager.states import TERMINAL
+from tests.faults.engine_events import EngineEvents
 from tests.processes import wait_until
+from tests.services import require_service
 
 FAST: Final = {
     "TEST_CONTAINER_MANAGER": json.dumps({
@@ -25,6 +27,8 @@ FAST: Final = {
     })
 }  # fmt: skip
 """Environment of the workers: everything that takes a minute takes seconds."""
+ENGINES: Final = os.environ.get("FAULTS_ENGINES", "process").split(",")
+"""Which engines the suite runs on; ``make faults`` asks for ``process,docker``."""
 
 
 def full_run(name: str, short: int) -> int:
@@ -32,22 +36,26 @@ def full_run(name: str, short: int) -> int:
     return int(os.environ.get(f"FAULTS_{name}", short))
 
 
-@dataclass(frozen=True)
 class Bench:
-    """A process host and the ledger of its jobs."""
+    """A host, and what its engine has started."""
 
     host: ExecutorHost
-    ledger: Path
+    image = ""
 
-    def command(self, *, seconds: float = 0.0, exit_code: int = 0) -> list[str]:
-        """A program that writes its start down, works for ``seconds`` and exits."""
-        script = f'echo "$CM_JOB_ID $CM_ATTEMPT" >> {self.ledger}; echo began; sleep {seconds}; exit {exit_code}'
-        return ["sh", "-c", script]
+    def job(self, *, seconds: float = 0.0, exit_code: int = 0, **fields: Any) -> ContainerJob:
+        """A job, not saved, that says ``began``, works for ``seconds`` and exits."""
+        script = f"{self.note}echo began; sleep {seconds}; exit {exit_code}"
+        return ContainerJob(image=self.image, command=["sh", "-c", script], **fields)
 
-    def starts(self) -> Counter[tuple[str, int]]:
-        """How often each attempt began."""
-        lines = self.ledger.read_text().splitlines() if self.ledger.exists() else []
-        return Counter((line.split()[0], int(line.split()[1])) for line in lines)
+    note = ""
+    """What the job's script does first, to write its start down."""
+
+    def starts(self) -> Counter[str]:
+        """How often each execution began, by its name."""
+        raise NotImplementedError
+
+    def starts_of(self, job: ContainerJob) -> int:
+        return sum(count for name, count in self.starts().items() if job.pk.hex in name)
 
     @property
     def executor(self) -> Executor:
@@ -60,15 +68,44 @@ class Bench:
 
     def assert_never_twice(self) -> None:
         """No attempt began twice; no attempt is open; nothing is left in the engine."""
-        assert [attempt for attempt, count in self.starts().items() if count > 1] == []
+        assert [name for name, count in self.starts().items() if count > 1] == []
         assert not JobAttempt.objects.filter(active_job__isnull=False).exists()
-        wait_until(lambda: self.executor.observe() == [], seconds=30, what="an empty engine")
+        wait_until(lambda: self.executor.observe() == [], seconds=60, what="an empty engine")
 
 
-@pytest.fixture
-def bench(tmp_path: Path) -> Bench:
-    host = ExecutorHost.objects.create(
-        name="here", executor_type="process", node=node_name(), max_concurrent_jobs=50,
-        options={"state_directory": str(tmp_path / "state")},
-    )  # fmt: skip
-    return Bench(host, tmp_path / "ledger")
+class ProcessBench(Bench):
+    def __init__(self, folder: Path) -> None:
+        self.host = ExecutorHost.objects.create(
+            name="here", executor_type="process", node=node_name(), max_concurrent_jobs=50,
+            options={"state_directory": str(folder / "state")},
+        )  # fmt: skip
+        self._ledger = folder / "ledger"
+        self.note = f'echo "$CM_JOB_ID $CM_ATTEMPT" >> {self._ledger}; '
+
+    def starts(self) -> Counter[str]:
+        lines = self._ledger.read_text().splitlines() if self._ledger.exists() else []
+        return Counter("{}-{}".format(*line.replace("-", "").split()) for line in lines)
+
+
+class DockerBench(Bench):
+    image = "busybox:local"
+
+    def __init__(self, events: EngineEvents) -> None:
+        self.host = ExecutorHost.objects.create(
+            name="docker", executor_type="docker", options={"base_url": events.address, "network": "none"},
+            max_concurrent_jobs=50,
+        )  # fmt: skip
+        self._events = events
+
+    def starts(self) -> Counter[str]:
+        return self._events.starts(Installation.current("default").identifier)
+
+
+@pytest.fixture(params=ENGINES)
+def bench(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Bench]:
+    if request.param == "process":
+        yield ProcessBench(tmp_path)
+        return
+    require_service("docker")
+    with EngineEvents() as events:
+        yield DockerBench(events)

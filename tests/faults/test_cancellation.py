@@ -18,7 +18,7 @@ pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.faults]
 
 @pytest.mark.parametrize("point", ["after_claim", "after_create"])
 def test_a_job_cancelled_before_the_confirmation_never_starts(bench: Bench, point: str) -> None:
-    job = queue_manager.create_and_queue(command=bench.command())
+    job = queue_manager.queue_job(bench.job())
     worker = start_worker(point, 1, "STOP", "--drain")
     with ending(worker):
         wait_until(lambda: is_stopped(worker), what=f"the pause at {point}")
@@ -34,7 +34,7 @@ def test_a_job_cancelled_before_the_confirmation_never_starts(bench: Bench, poin
 
 @pytest.mark.parametrize("point", ["after_confirm", "before_start", "after_start", "before_record", "while_running"])
 def test_a_job_cancelled_after_the_confirmation_is_stopped(bench: Bench, point: str) -> None:
-    job = queue_manager.create_and_queue(command=bench.command(seconds=30))
+    job = queue_manager.queue_job(bench.job(seconds=30))
     worker = start_worker(point, 1, "STOP", "--drain")
     with ending(worker):
         wait_until(lambda: is_stopped(worker), what=f"the pause at {point}")
@@ -48,7 +48,7 @@ def test_a_job_cancelled_after_the_confirmation_is_stopped(bench: Bench, point: 
 
 
 def test_a_cancellation_after_the_end_leaves_the_natural_outcome_and_says_so(bench: Bench) -> None:
-    job = queue_manager.create_and_queue(command=bench.command(exit_code=4))
+    job = queue_manager.queue_job(bench.job(exit_code=4))
     worker = start_worker("after_exit", 1, "STOP", "--drain")
     with ending(worker):
         wait_until(lambda: is_stopped(worker), what="the pause after the exit")

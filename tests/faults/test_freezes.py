@@ -39,7 +39,7 @@ def is_stopped(process: subprocess.Popen[str]) -> bool:
 def test_a_worker_that_lost_its_claim_while_frozen_changes_nothing(bench: Bench, point: str) -> None:
     if point == "inside_claim" and connection.vendor == "sqlite":
         pytest.skip("a process frozen inside a transaction holds SQLite's only write lock: the others wait")
-    job = queue_manager.create_and_queue(command=bench.command(seconds=1.0, exit_code=5))
+    job = queue_manager.queue_job(bench.job(seconds=1.0, exit_code=5))
     frozen = start_worker(point, 1, "STOP")
     with ending(frozen):
         wait_until(lambda: is_stopped(frozen), what=f"the freeze at {point}")
@@ -58,7 +58,7 @@ def test_a_worker_that_lost_its_claim_while_frozen_changes_nothing(bench: Bench,
             thawed_at = Worker.objects.get(process_id=frozen.pid).heartbeat_at
             wait_until(lambda: beats_again.filter(heartbeat_at__gt=thawed_at).exists(), what="its next heartbeat")
             # It works again, and what it believed to own is not touched.
-            proof = queue_manager.create_and_queue(command=bench.command())
+            proof = queue_manager.queue_job(bench.job())
             queue_manager.wait_for(proof, timeout=60)
             for worker in (frozen, other):
                 worker.terminate()
@@ -66,5 +66,5 @@ def test_a_worker_that_lost_its_claim_while_frozen_changes_nothing(bench: Bench,
     job.refresh_from_db()
     assert (job.status, job.exit_code, job.finished_at) == (Status.FAILED, 5, finished_at)
     assert JobEvent.objects.filter(job=job).count() == events_before
-    assert sum(count for (job_id, _), count in bench.starts().items() if job_id == str(job.pk)) == 1
+    assert bench.starts_of(job) == 1
     assert not ContainerJob.objects.exclude(status__in=[Status.FAILED, Status.COMPLETED]).exists()

@@ -22,7 +22,7 @@ def running_jobs(count: int) -> bool:
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_a_stopped_worker_hands_its_running_jobs_to_the_next_at_once(bench: Bench, number: signal.Signals) -> None:
-    jobs = queue_manager.queue_jobs([ContainerJob(command=bench.command(seconds=4, exit_code=9)) for _ in range(4)])
+    jobs = queue_manager.queue_jobs([bench.job(seconds=4, exit_code=9) for _ in range(4)])
     leaving = start_worker()
     with ending(leaving):
         wait_until(lambda: running_jobs(4), what="four running jobs")
@@ -43,7 +43,7 @@ def test_a_stopped_worker_hands_its_running_jobs_to_the_next_at_once(bench: Benc
 
 
 def test_a_second_signal_exits_at_once_and_loses_nothing(bench: Bench) -> None:
-    job = queue_manager.create_and_queue(command=bench.command(seconds=3))
+    job = queue_manager.queue_job(bench.job(seconds=3))
     impatient = start_worker()
     with ending(impatient):
         wait_until(lambda: running_jobs(1), what="a running job")

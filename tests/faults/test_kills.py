@@ -33,7 +33,7 @@ def start_worker(point: str = "never", count: int = 1, how: str = "KILL", *optio
 
 @pytest.mark.parametrize("point", POINTS)
 def test_a_worker_killed_at_one_point_leaves_nothing_undone(bench: Bench, point: str) -> None:
-    jobs = queue_manager.queue_jobs([ContainerJob(command=bench.command(exit_code=number)) for number in range(3)])
+    jobs = queue_manager.queue_jobs([bench.job(exit_code=number) for number in range(3)])
     dying = start_worker(point)
     with ending(dying):
         assert dying.wait(timeout=60) == -signal.SIGKILL
@@ -46,7 +46,7 @@ def test_a_worker_killed_at_one_point_leaves_nothing_undone(bench: Bench, point:
         assert job.status == (Status.FAILED if exit_code else Status.COMPLETED)
         assert job.output() == "began\n"
         assert job.retry_count == 0, "a rescue costs nothing"
-        assert sum(count for (job_id, _), count in bench.starts().items() if job_id == str(job.pk)) == 1
+        assert bench.starts_of(job) == 1
     sweeper = start_worker()
     with ending(sweeper):
         bench.assert_never_twice()
@@ -60,7 +60,7 @@ def test_many_workers_killed_at_random_lose_no_job_and_run_none_twice(
     chance = random.Random(seed)  # noqa: S311
     fates = [chance.choice([0, 0, 0, 1, 3, 77]) for _ in range(count)]
     jobs = queue_manager.queue_jobs([
-        ContainerJob(command=bench.command(seconds=round(chance.uniform(0, 1.5), 2), exit_code=fate)) for fate in fates
+        bench.job(seconds=round(chance.uniform(0, 1.5), 2), exit_code=fate) for fate in fates
     ])  # fmt: skip
     deaths = _kill_at_random(chance, kills)
     last = start_worker("never", 1, "KILL", "--drain")
@@ -70,7 +70,7 @@ def test_many_workers_killed_at_random_lose_no_job_and_run_none_twice(
     wrong = []
     for fate, job in zip(fates, jobs, strict=True):
         job.refresh_from_db()
-        began = sum(times for (job_id, _), times in bench.starts().items() if job_id == str(job.pk))
+        began = bench.starts_of(job)
         if (job.exit_code, job.status, began) != (fate, Status.FAILED if fate else Status.COMPLETED, 1):
             wrong.append((job, job.exit_code, job.outcome, job.error, began))
     delays = _rescue_delays(deaths)

@@ -92,15 +92,15 @@ def test_an_engine_that_is_away_costs_no_retry_and_holds_up_no_other_host(
     assert (waiting.status, waiting.retry_count) == (Status.QUEUED, 0)
 
 
-@pytest.mark.parametrize("step", ["create_error", "start_error"])
+@pytest.mark.parametrize("script", [Script(create_error="transient"), Script(start_error="transient")])
 def test_a_job_cancelled_while_its_launch_fails_is_not_queued_again(
-    fake_host: ExecutorHost, fake_engine: FakeEngine, drain: Callable[..., Any], step: str
+    fake_host: ExecutorHost, fake_engine: FakeEngine, drain: Callable[..., Any], script: Script
 ) -> None:
     job = queue_manager.create_and_queue(command="x")
 
     def cancel_then_fail(spec: Any) -> Script:
         ContainerJob.objects.filter(pk=job.pk).update(cancel_requested_at=job.queued_at)
-        return Script(**{step: "transient"})
+        return script
 
     fake_engine.script(cancel_then_fail)
     drain()

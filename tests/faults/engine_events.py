@@ -1,0 +1,52 @@
+"""The engine's own account of what it started."""
+
+from __future__ import annotations
+
+import subprocess
+import tempfile
+from collections import Counter
+from types import TracebackType
+from typing import Self
+
+from container_manager.specs import LABEL_INSTALLATION
+from tests.executors.docker.running import ADDRESS
+
+
+class EngineEvents:
+    """
+    Records every start of a container of ours, from a stream opened before the first.
+
+    The engine's command-line client does the listening: a process of its own, which keeps up.
+    """
+
+    address = ADDRESS
+
+    def __enter__(self) -> Self:
+        self._file = tempfile.NamedTemporaryFile("r")
+        command = [
+            "docker",
+            "-H",
+            ADDRESS,
+            "events",
+            "--filter",
+            "event=start",
+            "--filter",
+            f"label={LABEL_INSTALLATION}",
+        ]
+        with open(self._file.name, "w") as output:
+            self._process = subprocess.Popen(
+                [*command, "--format", "{{.Actor.Attributes.name}}"], stdout=output, stderr=subprocess.DEVNULL
+            )
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._process.kill()
+        self._process.wait()
+        self._file.close()
+
+    def starts(self, installation: str) -> Counter[str]:
+        """How often each container of ``installation`` was started, by its name."""
+        self._file.seek(0)
+        return Counter(name for name in self._file.read().split() if name.startswith(f"cm-{installation}-"))
