@@ -55,7 +55,7 @@ test-django6: $(VENV6)/.ready ## The suite on SQLite with Django 6 and Python 3.
 	$(VENV6)/bin/python -m tests.run sqlite -- $(ARGS)
 
 $(VENV6)/.ready: requirements/dev.txt requirements/django6.txt pyproject.toml
-	@python=$$($(call find_python,3,12,python3.13 python3.12 python3.14 python3 "$$HOME"/.pyenv/versions/3.1[2-9]*/bin/python)); \
+	@python=$$($(call find_python,3,12,python3.13 "$$HOME"/.pyenv/versions/3.13*/bin/python python3.14 python3.12 python3)); \
 	[ -n "$$python" ] || { echo "Django 6 needs Python 3.12 or newer, and none was found."; exit 1; }; \
 	"$$python" -m venv --clear $(VENV6)
 	$(VENV6)/bin/python -m pip install -q -r requirements/dev.txt

@@ -44,7 +44,9 @@ def spawn(
     )
 
 
-def spawn_worker(*arguments: str, environment: Mapping[str, str] | None = None, **options: Any) -> subprocess.Popen[str]:
+def spawn_worker(
+    *arguments: str, environment: Mapping[str, str] | None = None, **options: Any
+) -> subprocess.Popen[str]:
     """``containers worker arguments``."""
     return spawn("-m", "django", "containers", "worker", *arguments, environment=environment, **options)
 

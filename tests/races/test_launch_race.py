@@ -45,7 +45,9 @@ def assert_each_ran_once(jobs: list[ContainerJob], ledger: Path) -> None:
     assert not JobAttempt.objects.filter(active_job__isnull=False).exists()
 
 
-def test_eight_processes_that_launch_the_same_jobs_start_each_exactly_once(jobs: list[ContainerJob], ledger: Path) -> None:
+def test_eight_processes_that_launch_the_same_jobs_start_each_exactly_once(
+    jobs: list[ContainerJob], ledger: Path
+) -> None:
     launchers = [spawn("-m", "tests.races.launcher", str(number)) for number in range(PROCESSES)]
     with ending(*launchers):
         outputs = [launcher.communicate(timeout=240)[0] for launcher in launchers]

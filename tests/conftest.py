@@ -1,0 +1,38 @@
+"""One database per run and per xdist worker, and what the markers mean."""
+
+from __future__ import annotations
+
+import os
+
+import pytest
+from django.conf import settings
+
+from tests.services import require_service
+
+
+@pytest.fixture(scope="session")
+def django_db_modify_db_settings(
+    tmp_path_factory: pytest.TempPathFactory, django_db_modify_db_settings_parallel_suffix: None
+) -> None:
+    """
+    The test database is this process's own: several runs may share a server or a machine.
+
+    On SQLite it is a file, since some tests have several processes work on it.
+    """
+    database = settings.DATABASES["default"]
+    if settings.TEST_DATABASE == "sqlite":
+        name = str(tmp_path_factory.mktemp("database") / "test.sqlite3")
+    else:
+        name = f"test_container_manager_{os.getpid()}"
+    database.setdefault("TEST", {})["NAME"] = name
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if item.get_closest_marker("races"):
+            item.add_marker(pytest.mark.xdist_group("races"))
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    if item.get_closest_marker("docker"):
+        require_service("docker")

@@ -1,0 +1,49 @@
+"""Django's settings for the tests. ``TEST_DATABASE`` picks the database: sqlite, postgres or mariadb."""
+
+from __future__ import annotations
+
+import json
+import os
+
+from tests import databases
+
+SECRET_KEY = "only for tests"
+DEBUG = False
+USE_TZ = True
+TIME_ZONE = "UTC"
+ROOT_URLCONF = "tests.urls"
+STATIC_URL = "static/"
+PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
+
+INSTALLED_APPS = [
+    "django.contrib.contenttypes",
+    "django.contrib.auth",
+    "django.contrib.admin",
+    "django.contrib.sessions",
+    "django.contrib.messages",
+    "container_manager",
+]
+MIDDLEWARE = [
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django.contrib.messages.middleware.MessageMiddleware",
+]
+TEMPLATES = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "APP_DIRS": True,
+        "OPTIONS": {
+            "context_processors": [
+                "django.template.context_processors.request",
+                "django.contrib.auth.context_processors.auth",
+                "django.contrib.messages.context_processors.messages",
+            ],
+        },
+    },
+]
+
+TEST_DATABASE = os.environ.get("TEST_DATABASE", "sqlite")
+DATABASES = {"default": databases.configuration(TEST_DATABASE)}
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+
+CONTAINER_MANAGER = {"ALLOW_PROCESS_EXECUTOR": True, **json.loads(os.environ.get("TEST_CONTAINER_MANAGER", "{}"))}
