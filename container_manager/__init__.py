@@ -1,6 +1,9 @@
 """A durable queue of container jobs kept in the Django database."""
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from container_manager.queue import queue_manager
 
 __all__ = ["queue_manager"]
 __version__ = "0.1.0"

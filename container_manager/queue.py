@@ -181,7 +181,7 @@ class JobQueueManager:
 
     def _launch_claimed(self, job: ContainerJob, claim: Claim, using: str) -> LaunchAnswer:
         try:
-            result = services.job_service.launch_job(job)
+            result = services.LaunchResult.of(services.job_service.launch_job(job))
         except Exception as error:  # noqa: BLE001 - whatever an executor raises, the job is accounted for
             result = services.LaunchResult.from_error(error)
         answer = services.record_launch(claim, result, using)

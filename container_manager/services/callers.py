@@ -54,12 +54,11 @@ def caller(using: str) -> Iterator[UUID]:
 def record_launch(claim: Claim, result: LaunchResult, using: str) -> str:
     """The row says what ``result`` came to; returns the error to report, empty = the job runs. Atomic."""
     if result.success:
-        execution_id = result.execution_id if isinstance(result.execution_id, str) else ""
-        if record_started([(claim, execution_id)], using, owner=None):
+        if record_started([(claim, result.execution_id)], using, owner=None):
             return ""
         return f"Job {claim.job.pk} was taken over while it was launched; its new owner goes on with it."
-    error = str(result.error or "The launch failed and gave no reason.")
-    if getattr(result, "is_unsettled", False) is True:
+    error = result.error or "The launch failed and gave no reason."
+    if result.is_unsettled:
         return f"{error} Whether it started is not known; a worker will look."
     if JobAttempt.objects.using(using).filter(pk=claim.attempt_id, stop_requested=StopReason.CANCEL).exists():
         record_cancelled_before_start(claim, using)

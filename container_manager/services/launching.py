@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from dataclasses import dataclass
+from typing import Any
 from uuid import UUID
 
 from container_manager.exceptions import (
@@ -37,6 +38,18 @@ class LaunchResult:
     is_transient: bool = True
     outcome: Outcome = Outcome.INFRA_ERROR
     is_unsettled: bool = False
+
+    @classmethod
+    def of(cls, answer: Any) -> LaunchResult:
+        """``answer`` itself, or what a replacement of the service says by ``success``, ``error``, ``execution_id``."""
+        if isinstance(answer, cls):
+            return answer
+        execution_id = getattr(answer, "execution_id", "")
+        return cls(
+            success=bool(answer.success),
+            error=str(getattr(answer, "error", "") or ""),
+            execution_id=execution_id if isinstance(execution_id, str) else "",
+        )
 
     @classmethod
     def from_error(cls, error: Exception) -> LaunchResult:

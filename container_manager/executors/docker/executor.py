@@ -6,6 +6,7 @@ import logging
 import math
 import re
 import threading
+import time
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import replace
 from typing import Any, Final
@@ -42,7 +43,7 @@ from container_manager.states import Outcome
 logger = logging.getLogger(__name__)
 
 OUR_LABELS: Final = (LABEL_INSTALLATION, LABEL_JOB, LABEL_ATTEMPT, LABEL_SPEC)
-CREATE_TRIES: Final = 3
+NAME_PAUSE_SECONDS: Final = 0.05
 INIT_FAILURE: Final = re.compile(rb"\[FATAL tini \(\d+\)\] (exec .+ failed: .+)")
 _START_LOCKS: Final = tuple(threading.Lock() for _ in range(64))
 
@@ -74,7 +75,19 @@ class DockerExecutor(Executor):
             if existing is not None:
                 return existing
             self._puller.pull(spec.image, self.on_progress)
-        for _ in range(CREATE_TRIES):
+            return self._create_or_adopt(spec, config)
+        try:
+            return self._create_or_adopt(spec, config)
+        except ImageNotFoundError as error:
+            if self._docker_options.pull_policy == "never":
+                raise ImageNotFoundError(f"{error} The host's option 'pull_policy' is 'never'.") from error
+        self._puller.pull(spec.image, self.on_progress)
+        return self._create_or_adopt(spec, config)
+
+    def _create_or_adopt(self, spec: JobSpec, config: dict[str, Any]) -> Handle:
+        """The execution of that name, new or not. ``ImageNotFoundError`` when there is none and no image for one."""
+        deadline = time.monotonic() + self._docker_options.timeout
+        while time.monotonic() < deadline:
             missing_image: ImageNotFoundError | None = None
             try:
                 return self._create_new(spec, config)
@@ -87,8 +100,10 @@ class DockerExecutor(Executor):
             if existing is not None:
                 return existing
             if missing_image is not None:
-                self._fetch(spec.image, missing_image)
-        raise ExecutorUnavailableError(f"Docker holds the name {spec.name} or loses the image {spec.image}; try again.")
+                raise missing_image
+            # Another call creates or removes a container of that name at this moment.
+            time.sleep(NAME_PAUSE_SECONDS)
+        raise ExecutorUnavailableError(f"Docker holds the name {spec.name} of a container that it does not have.")
 
     def _create_new(self, spec: JobSpec, config: dict[str, Any]) -> Handle:
         with self._engine.calling(f"create {spec.name}") as client:
@@ -96,11 +111,6 @@ class DockerExecutor(Executor):
         for warning in created.get("Warnings") or ():
             logger.warning("Docker: %s", warning, extra={"execution": spec.name})
         return Handle(spec.name, created["Id"])
-
-    def _fetch(self, image: str, missing: ImageNotFoundError) -> None:
-        if self._docker_options.pull_policy == "never":
-            raise ImageNotFoundError(f"{missing} The host's option 'pull_policy' is 'never'.") from missing
-        self._puller.pull(image, self.on_progress)
 
     def _adopt(self, spec: JobSpec) -> Handle | None:
         """The execution of that name if there is one; ``NameConflictError`` when it is not this specification's."""

@@ -43,19 +43,22 @@ def observe_container(found: Mapping[str, Any]) -> Observation | None:
         return None
     job_id, attempt = owner
     is_over = status is ExecutionState.EXITED
-    exit_code = state["ExitCode"] if is_over else None
+    finished_at = _moment(state["FinishedAt"]) if is_over else None
+    if started_at and finished_at:
+        # The engine notes a start when its runtime has answered, which may be after the end of a short run.
+        started_at = min(started_at, finished_at)
     return Observation(
         handle=handle,
         installation=labels[LABEL_INSTALLATION],
         job_id=job_id,
         attempt=attempt,
         state=status,
-        exit_code=exit_code,
+        exit_code=state["ExitCode"] if is_over else None,
         reason=_reason(state, started_at) if is_over else None,
         error=state.get("Error") or "",
         created_at=_moment(found["Created"]),
         started_at=started_at,
-        finished_at=_moment(state["FinishedAt"]) if is_over else None,
+        finished_at=finished_at,
     )
 
 

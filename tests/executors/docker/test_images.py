@@ -25,7 +25,7 @@ from container_manager.executors.docker.options import DockerOptions
 from container_manager.executors.docker.pull import ImagePuller, PullProgress
 from container_manager.specs import ExecutionState
 from container_manager.states import Outcome
-from tests.executors.docker.registry import Registry, registry_with
+from tests.executors.docker.registry import Registry, digest_of, registry_with
 from tests.executors.docker.running import ADDRESS, docker_executor, inspect, require_engine, spec
 
 pytestmark = pytest.mark.docker
@@ -39,9 +39,10 @@ def registry() -> Iterator[Registry]:
         yield one
         with APIClient(ADDRESS, timeout=20) as client:
             for image in client.images():
-                for tag in image["RepoTags"] or []:
-                    if tag.startswith(one.address):
-                        client.remove_image(tag, force=True)
+                if any(
+                    name.startswith(one.address) for name in (image["RepoTags"] or []) + (image["RepoDigests"] or [])
+                ):
+                    client.remove_image(image["Id"], force=True)
 
 
 @pytest.fixture
@@ -68,6 +69,15 @@ def test_a_missing_image_is_pulled_and_its_progress_told(
     requests = registry.requests["manifest"]
     executor.create(spec(executor, image=image))
     assert registry.requests["manifest"] == requests
+
+
+@pytest.mark.parametrize("reference", ["{name}@{digest}", "{name}:v1@{digest}", "{name}"])
+def test_an_image_may_be_named_by_its_digest_or_without_a_tag(
+    executor: DockerExecutor, registry: Registry, reference: str
+) -> None:
+    image = reference.format(name=f"{registry.address}/team/job", digest=digest_of(registry.manifest))
+    handle = executor.create(spec(executor, image=image))
+    assert inspect(handle)["Config"]["Image"] == image
 
 
 def test_a_listener_that_fails_does_not_fail_the_pull(
