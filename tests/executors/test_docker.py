@@ -11,7 +11,7 @@ import pytest
 from container_manager.executors import executor_class
 from container_manager.executors.docker import DockerExecutor
 from container_manager.testing.executor_contract import ExecutorContract
-from tests.executors.docker.running import ADDRESS, IMAGE, collect_sockets, require_engine
+from tests.executors.docker.running import ADDRESS, IMAGE, collect_sockets
 
 
 @pytest.mark.docker
@@ -22,7 +22,6 @@ class TestDocker(ExecutorContract):
 
     @pytest.fixture(autouse=True)
     def engine(self, tmp_path: Path) -> Iterator[None]:
-        require_engine()
         self.directory = tmp_path
         yield
         collect_sockets()

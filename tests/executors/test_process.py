@@ -18,6 +18,7 @@ from container_manager.executors.process.store import Execution, Store
 from container_manager.specs import ExecutionState, JobSpec
 from container_manager.states import Outcome
 from container_manager.testing.executor_contract import ExecutorContract
+from tests.processes import wait_until
 
 
 class TestProcess(ExecutorContract):
@@ -49,7 +50,8 @@ class TestProcess(ExecutorContract):
         os.kill(supervisor["pid"], signal.SIGKILL)
         seen = self.wait_for(executor, handle, ExecutionState.EXITED)
         assert (seen.reason, seen.exit_code) == (Outcome.LOST, None)
-        assert b"sleep" not in _read(Path(f"/proc/{child['pid']}/cmdline"))
+        command = Path(f"/proc/{child['pid']}/cmdline")
+        wait_until(lambda: b"sleep" not in _read(command), what="the end of its program")
 
     def test_a_starter_that_died_before_the_program_began_is_told_from_a_loss(self, executor: ProcessExecutor) -> None:
         handle = executor.create(self.spec(executor.installation, self.programs.exits(0)))

@@ -25,10 +25,11 @@ OPTIONS = ("--poll-interval", "0.1", "--concurrency", "8")
 
 
 def start_worker(point: str = "never", count: int = 1, how: str = "KILL", *options: str) -> subprocess.Popen[str]:
-    return spawn(
-        "-m", "tests.faults.worker", point, str(count), how, *OPTIONS, *options,
-        environment=FAST, stdout=subprocess.DEVNULL,
-    )  # fmt: skip
+    """A worker that gets the signal ``how`` at ``point``. ``FAULTS_LOGS`` names a folder for what they say."""
+    folder = os.environ.get("FAULTS_LOGS")
+    with open(f"{folder}/worker-{time.time()}" if folder else os.devnull, "w") as output:
+        arguments = ("-m", "tests.faults.worker", point, str(count), how, *OPTIONS, *options)
+        return spawn(*arguments, environment=FAST, stdout=output)
 
 
 @pytest.mark.parametrize("point", POINTS)

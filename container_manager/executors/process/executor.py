@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import re
+import select
 import struct
 import sys
 import tempfile
@@ -23,6 +24,7 @@ from container_manager.exceptions import (
     ConfigurationError,
     ExecutionNotFoundError,
     ExecutionRunningError,
+    ExecutorUnavailableError,
     NameConflictError,
     SpecificationError,
 )
@@ -50,6 +52,8 @@ REFUSAL: Final = (
     "Local processes isolate nothing: jobs run as the worker's user. They are refused unless DEBUG is on or "
     "CONTAINER_MANAGER['ALLOW_PROCESS_EXECUTOR'] is True; or add a Docker host."
 )
+ANSWER_SECONDS: Final = 20.0
+"""How long a supervisor may take to come up: it needs some hundredths of a second."""
 DEFAULT_PATH: Final = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 
@@ -101,9 +105,16 @@ class ProcessExecutor(Executor):
 
     def start(self, handle: Handle) -> None:
         execution = Execution(self._store, handle.name)
-        with self._store.reached(), execution.winning_start() as lock:
-            if lock is not None:
-                self._spawn_supervisor(execution, lock)
+        with self._store.reached():
+            answer = self._spawn_supervisor(execution) if execution.is_ready() else supervisor.NOT_STARTED
+            if answer == supervisor.STARTED or execution.is_started():
+                return
+            if not execution.is_ready():
+                self._store.prepare()
+                raise ExecutionNotFoundError(
+                    f"There is no execution {handle.name}, or it was removed before its start."
+                )
+        raise ExecutorUnavailableError(f"The supervisor of {handle.name} did not come up.")
 
     def observe(self, handles: Collection[Handle] | None = None) -> list[Observation]:
         self._reap()
@@ -177,26 +188,32 @@ class ProcessExecutor(Executor):
             "working_directory": spec.working_directory or home,
         }
 
-    def _spawn_supervisor(self, execution: Execution, lock: int) -> None:
+    def _spawn_supervisor(self, execution: Execution) -> bytes:
+        """What the supervisor says of its start; empty when it says nothing in time."""
+        answer, report = os.pipe()
         try:
             pid = os.posix_spawn(
                 sys.executable,
                 [sys.executable, "-I", "-S", supervisor.__file__, str(execution.path)],
                 {},
                 file_actions=[
-                    (os.POSIX_SPAWN_DUP2, lock, supervisor.LOCK),
+                    (os.POSIX_SPAWN_DUP2, report, supervisor.REPORT),
                     (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0),
                     (os.POSIX_SPAWN_OPEN, 1, os.devnull, os.O_WRONLY, 0),
                     (os.POSIX_SPAWN_OPEN, 2, str(execution.path / "trouble"), os.O_WRONLY | os.O_CREAT, 0o600),
                 ],
                 setsid=sys.platform == "linux",
             )
-        except OSError as error:
-            # It never began, and says so when it is observed.
-            execution.write_status(_ended("infra_error", f"Its supervisor could not be started: {error}."))
-            return
-        with self._children_lock:
-            self._children.add(pid)
+            with self._children_lock:
+                self._children.add(pid)
+            os.close(report)
+            report = -1
+            is_answered = select.select([answer], [], [], ANSWER_SECONDS)[0]
+            return os.read(answer, 1) if is_answered else b""
+        finally:
+            os.close(answer)
+            if report >= 0:
+                os.close(report)
 
     def _reap(self) -> None:
         """Supervisors of ours that have ended leave no zombies."""
@@ -222,7 +239,7 @@ class ProcessExecutor(Executor):
                 state = ExecutionState.CREATED
             elif execution.is_supervised():
                 state = ExecutionState.RUNNING
-            elif execution.was_removed():
+            elif not execution.is_started():
                 return None
             else:
                 # Whoever held the lock may have ended well since the first look.

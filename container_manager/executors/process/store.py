@@ -1,8 +1,8 @@
 """
 The state of local executions on disk: one folder each, every step one atomic rename.
 
-A folder holds ``spec.json``; ``ready`` until the one rename to ``started`` that a starter wins, or to
-``removed`` that a remover wins; ``lock``, held by the starter and then by the supervisor for its
+A folder holds ``spec.json``; ``ready`` until the one rename to ``started`` that a supervisor wins, or to
+``removed`` that a remover wins; ``lock``, held by that supervisor from before the rename for its
 whole life; ``supervisor.json`` and ``child.json``, who they are; ``output``; ``stop.json``, a stop that was
 asked for; and last ``status.json``.
 """
@@ -16,14 +16,11 @@ import os
 import secrets
 import shutil
 import signal
-import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
-from container_manager.exceptions import ExecutionNotFoundError, ExecutorUnavailableError
-
-CONTENTION_SECONDS: Final = 5.0
+from container_manager.exceptions import ExecutorUnavailableError
 
 
 class Store:
@@ -111,42 +108,19 @@ class Execution:
     def is_ready(self) -> bool:
         return (self.path / "ready").exists()
 
-    def was_removed(self) -> bool:
-        return not (self.path / "started").exists()
-
-    @contextlib.contextmanager
-    def winning_start(self) -> Iterator[int | None]:
-        """
-        Yields the lock, held, to the one who is to start it; ``None`` = it was started before.
-
-        ``ExecutionNotFoundError`` when it was removed. The lock is taken first and the rename
-        made under it: ``started`` with a free lock means that starter and supervisor are gone.
-        """
-        deadline = time.monotonic() + CONTENTION_SECONDS
-        while True:
-            try:
-                lock = os.open(self.path / "lock", os.O_RDWR)
-            except FileNotFoundError:
-                raise ExecutionNotFoundError(f"There is no execution {self.name}.") from None
-            try:
-                try:
-                    fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                except BlockingIOError:
-                    # Held by an observer for a moment, or by a starter: then it is not ready for long.
-                    if self.is_ready() and time.monotonic() < deadline:
-                        time.sleep(0.001)
-                        continue
-                yield lock if self._rename_ready("started") else None
-                return
-            finally:
-                os.close(lock)
+    def is_started(self) -> bool:
+        return (self.path / "started").exists()
 
     def win_removal(self) -> bool:
         """It will never start; false = it has been started, or removed."""
-        return self._rename_ready("removed")
+        try:
+            (self.path / "ready").rename(self.path / "removed")
+        except FileNotFoundError:
+            return False
+        return True
 
     def is_supervised(self) -> bool:
-        """Whether a starter or a supervisor holds the lock."""
+        """Whether its supervisor lives: it holds the lock."""
         try:
             lock = os.open(self.path / "lock", os.O_RDWR)
         except FileNotFoundError:
@@ -188,15 +162,6 @@ class Execution:
         with contextlib.suppress(FileNotFoundError):
             self.path.rename(grave)
         shutil.rmtree(grave, ignore_errors=True)
-
-    def _rename_ready(self, target: str) -> bool:
-        try:
-            (self.path / "ready").rename(self.path / target)
-        except FileNotFoundError:
-            if not (self.path / "started").exists() and target == "started":
-                raise ExecutionNotFoundError(f"The execution {self.name} was removed before its start.") from None
-            return False
-        return True
 
     def _signal(self, file: str, number: int, *, is_group: bool) -> None:
         known = self.read(file)

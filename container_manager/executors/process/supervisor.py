@@ -2,13 +2,16 @@
 The small process that runs one job, outlives the worker, and writes down how it ended.
 
 A program of its own that needs only the standard library: ``python -I -S supervisor.py DIRECTORY``,
-with the execution's lock, already taken, as file descriptor 3. The lock goes with the process,
-so whoever finds it free knows that the supervisor is gone.
+with a pipe to its starter as file descriptor 3. It starts the job itself, by the one rename that
+it or a remover wins, under a lock that it keeps for life: so a starter that freezes or dies at
+any point leaves either a job that was not started or one that is supervised, and whoever
+finds ``started`` and a free lock knows that the supervisor is gone.
 """
 
 import contextlib
 import ctypes
 import errno
+import fcntl
 import json
 import os
 import resource
@@ -19,7 +22,8 @@ import sys
 import time
 from typing import Any
 
-LOCK = 3
+REPORT = 3
+STARTED, NOT_STARTED = b"S", b"N"
 FRAME = struct.Struct(">BQI")
 STDOUT, STDERR = 0, 1
 PR_SET_CHILD_SUBREAPER = 36
@@ -218,11 +222,37 @@ class Supervisor:
         )
 
 
+def win_start(directory: str) -> bool:
+    """This process holds the lock and has made the one rename; false = another has, or it was removed."""
+    ready = os.path.join(directory, "ready")
+    try:
+        lock = os.open(os.path.join(directory, "lock"), os.O_RDWR)
+    except FileNotFoundError:
+        return False
+    while os.path.exists(ready):
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            # An observer's short look, or another supervisor: then it is not ready for long.
+            time.sleep(0.001)
+            continue
+        with contextlib.suppress(FileNotFoundError):
+            os.rename(ready, os.path.join(directory, "started"))
+            return True
+    return False
+
+
 def main() -> None:
-    os.set_inheritable(LOCK, False)
-    os.closerange(LOCK + 1, 1024)
+    os.set_inheritable(REPORT, False)
+    os.closerange(REPORT + 1, 1024)
     with contextlib.suppress(PermissionError):
         os.setsid()
+    is_ours = win_start(sys.argv[1])
+    with contextlib.suppress(BrokenPipeError):
+        os.write(REPORT, STARTED if is_ours else NOT_STARTED)
+    os.close(REPORT)
+    if not is_ours:
+        return
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
     Supervisor(sys.argv[1]).run()

@@ -10,26 +10,13 @@ from contextlib import contextmanager
 from typing import Any
 from uuid import uuid4
 
-import pytest
 from docker import APIClient
 
-from container_manager.exceptions import ExecutorError
 from container_manager.executors.docker import DockerExecutor
 from container_manager.specs import ExecutionState, Handle, JobSpec, Observation
 
 ADDRESS = os.environ.get("DOCKER_HOST", "unix:///var/run/docker.sock")
 IMAGE = "busybox:local"
-
-
-def require_engine() -> None:
-    """Skips the test where no engine answers; with ``CI=true`` that is a failure."""
-    try:
-        DockerExecutor({"base_url": ADDRESS, "timeout": 10}, installation="probe").check()
-    except ExecutorError as error:
-        reason = f"scripts/dockerd starts an engine. {error}"
-        if os.environ.get("CI") == "true":
-            pytest.fail(reason)
-        pytest.skip(reason)
 
 
 def collect_sockets() -> None:

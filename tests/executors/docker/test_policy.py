@@ -10,7 +10,7 @@ from container_manager.exceptions import SpecificationError
 from container_manager.executors.docker import DockerExecutor
 from container_manager.specs import LABEL_ATTEMPT, LABEL_INSTALLATION, LABEL_JOB, LABEL_SPEC
 from container_manager.states import Outcome
-from tests.executors.docker.running import docker_executor, inspect, output, require_engine, run, shell, spec
+from tests.executors.docker.running import docker_executor, inspect, output, run, shell, spec
 
 pytestmark = pytest.mark.docker
 MEBIBYTE = 1 << 20
@@ -18,7 +18,6 @@ MEBIBYTE = 1 << 20
 
 def created_with(options: dict[str, Any], **values: Any) -> dict[str, Any]:
     """What the engine made of a job on a host with ``options``."""
-    require_engine()
     with docker_executor(options) as executor:
         return inspect(executor.create(spec(executor, **values)))
 
@@ -113,7 +112,6 @@ def test_a_host_with_a_bound_leaves_no_job_without_a_limit() -> None:
 def test_what_a_host_does_not_allow_is_refused_and_nothing_is_created(
     options: dict[str, Any], values: dict[str, Any], named: str
 ) -> None:
-    require_engine()
     with docker_executor(options) as executor:
         with pytest.raises(SpecificationError, match=named) as refusal:
             executor.create(spec(executor, **values))
@@ -127,7 +125,6 @@ def test_a_named_network_is_used_when_the_host_lists_it() -> None:
 
 
 def test_a_network_the_engine_does_not_have_is_a_wrong_specification_and_the_execution_stays() -> None:
-    require_engine()
     with docker_executor({"allowed_networks": ["no-such-network"]}) as executor:
         handle = executor.create(spec(executor, network="no-such-network"))
         with pytest.raises(SpecificationError, match="no-such-network"):
