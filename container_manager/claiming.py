@@ -19,7 +19,7 @@ from django.utils import timezone
 from container_manager import hosts as host_rows
 from container_manager import lifecycle
 from container_manager.capacity import Room, could_ever_fit
-from container_manager.clock import DatabaseNow
+from container_manager.clock import DatabaseNow, database_now
 from container_manager.conflicts import retry_on_conflict
 from container_manager.exceptions import QueueError
 from container_manager.indexes import Literal
@@ -201,10 +201,11 @@ def _take(jobs: list[ContainerJob], host: ExecutorHost, worker: UUID, using: str
         actor=str(worker), data={"host": host.name},
     )  # fmt: skip
     numbers = dict(moved)
+    now = database_now(using)
     attempts = {
         job.pk: JobAttempt(
             job_id=job.pk, active_job_id=job.pk, number=numbers[job.pk], host=host, worker=worker,
-            memory_limit=job.memory_limit, cpu_limit=job.cpu_limit, launched_at=DatabaseNow(),
+            memory_limit=job.memory_limit, cpu_limit=job.cpu_limit, launched_at=now,
         )
         for job in jobs if job.pk in numbers
     }  # fmt: skip

@@ -93,7 +93,7 @@ def _write_engine_facts(endings: Sequence[Ending], using: str) -> None:
                 facts[name][ending.claim.attempt_id] = value
     if facts:
         JobAttempt.objects.using(using).filter(pk__in=[ending.claim.attempt_id for ending in endings]).update(
-            **{name: each_row(JobAttempt, name, values) for name, values in facts.items()}
+            **{name: each_row(JobAttempt, name, values, rows=len(endings)) for name, values in facts.items()}
         )
 
 

@@ -52,7 +52,7 @@ def _record_started(claims: Sequence[tuple[Claim, str]], using: str, owner: UUID
             for timeout, timed in grouped([claim.job.timeout_seconds for claim, _ in standing], standing):
                 values: dict[str, Any] = {"worker": owner, "started_at": DatabaseNow()}
                 ids = {c.attempt_id: execution_id for c, execution_id in timed}
-                values["execution_id"] = each_row(JobAttempt, "execution_id", ids)
+                values["execution_id"] = each_row(JobAttempt, "execution_id", ids, rows=len(ids))
                 if timeout:
                     values["deadline_at"] = DatabaseNow() + timedelta(seconds=timeout)
                 JobAttempt.objects.using(using).filter(pk__in=[c.attempt_id for c, _ in timed]).update(**values)

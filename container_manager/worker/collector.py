@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Final
 from uuid import UUID
 
@@ -15,7 +15,7 @@ from container_manager.executors import Executor
 from container_manager.models import JobAttempt
 from container_manager.services.finishing import Ending
 from container_manager.services.outcomes import explain, outcome_of
-from container_manager.services.output import OutputWriter
+from container_manager.services.output import OutputWriter, store_output
 from container_manager.specs import Handle, LogBatch, Usage
 from container_manager.states import Outcome
 from container_manager.worker.calls import Calls
@@ -29,6 +29,11 @@ SHORTEST_PAUSE: Final = 0.5
 READ_TRIES: Final = 5
 READ_RETRY_SECONDS: Final = 2.0
 FIRST_READ_SECONDS: Final = 0.3
+READ_TOGETHER: Final = 16
+"""So many ended attempts are read in one go."""
+
+Read = tuple[Handle, str, bool]
+Answer = tuple[LogBatch, Usage] | Exception
 
 
 class Collector:
@@ -42,20 +47,25 @@ class Collector:
     def __init__(self, executor: Executor, calls: Calls, worker: UUID, using: str) -> None:
         self._executor, self._calls, self._worker, self._using = executor, calls, worker, using
         self._endings: list[tuple[Watch, Ending]] = []
+        self._unwritten: list[tuple[Watch, LogBatch, Usage, bool]] = []
 
     def tick(self, watches: Iterable[Watch]) -> None:
-        """Reads are under way for whatever is due."""
+        """What was read is written, and reads are under way for whatever is due."""
+        self._write()
         now = time.monotonic()
         running = [watch for watch in watches if watch.phase in (Phase.RUNNING, Phase.ENDED)]
         pause = max(SHORTEST_PAUSE, len(running) / READS_PER_SECOND)
+        ended: list[Watch] = []
         for watch in running:
             if watch.is_reading or now < watch.next_read:
                 continue
             if watch.phase is Phase.ENDED:
-                self._read(watch)
+                ended.append(watch)
             elif now - watch.since >= FIRST_READ_SECONDS:
                 watch.next_read = now + pause
-                self._read(watch)
+                self._read([watch])
+        for start in range(0, len(ended), READ_TOGETHER):
+            self._read(ended[start : start + READ_TOGETHER])
 
     def endings(self) -> list[tuple[Watch, Ending]]:
         """Attempts whose end and output are known, not yet forgotten."""
@@ -65,53 +75,45 @@ class Collector:
         done = {watch.claim.attempt_id for watch, _ in endings}
         self._endings = [entry for entry in self._endings if entry[0].claim.attempt_id not in done]
 
-    def _read(self, watch: Watch) -> None:
-        watch.is_reading = True
-        is_final = watch.phase is Phase.ENDED
-        cursor = watch.output.cursor if watch.output else None
-        if cursor is None:
-            cursor = self._open(watch)
-        reading = self._harvest if is_final else self._look
-        self._calls.submit(
-            lambda answer, error: self._on_read(watch, answer, error, is_final), reading, watch.handle, cursor
-        )
+    def _read(self, watches: Sequence[Watch]) -> None:
+        reads = []
+        for watch in watches:
+            watch.is_reading = True
+            cursor = watch.output.cursor if watch.output else self._open(watch)
+            reads.append((watch.handle, cursor, watch.phase is Phase.ENDED))
+        self._calls.submit(lambda answers, error: self._on_read(watches, reads, answers, error), self._ask, reads)
 
-    def _look(self, handle: Handle, cursor: str) -> tuple[LogBatch, Usage]:
-        return self._executor.logs(handle, cursor), Usage()
+    def _ask(self, reads: Sequence[Read]) -> list[Answer]:
+        return [self._ask_one(*read) for read in reads]
 
-    def _harvest(self, handle: Handle, cursor: str) -> tuple[LogBatch, Usage]:
-        batch = self._executor.logs(handle, cursor)
-        if batch.has_more:
-            return batch, Usage()
+    def _ask_one(self, handle: Handle, cursor: str, is_final: bool) -> Answer:
         try:
-            return batch, self._executor.usage(handle)
-        except ExecutorError:
-            return batch, Usage()
+            batch = self._executor.logs(handle, cursor)
+            usage = self._executor.usage(handle) if is_final and not batch.has_more else Usage()
+        except ExecutorError as error:
+            return error
+        return batch, usage
 
     def _open(self, watch: Watch) -> str:
         try:
             attempt = JobAttempt.objects.using(self._using).get(pk=watch.claim.attempt_id)
-            watch.output = OutputWriter.resume(attempt, self._worker, self._using)
+            watch.output = OutputWriter.resume(attempt, self._using)
         except JobAttempt.DoesNotExist:
             return ""
         return watch.output.cursor
 
     def _on_read(
-        self, watch: Watch, answer: tuple[LogBatch, Usage] | None, error: Exception | None, is_final: bool
+        self, watches: Sequence[Watch], reads: Sequence[Read], answers: list[Answer] | None, error: Exception | None
     ) -> None:
-        watch.is_reading = False
-        if answer is None:
-            self._on_failure(watch, error, is_final)
-            return
-        batch, usage = answer
-        if not self._write(watch, batch):
-            return
-        if batch.has_more:
-            watch.next_read = 0.0
-        elif is_final:
-            self._end(watch, usage)
+        failure = error or ExecutorError("no answer")
+        for watch, (_, _, is_final), answer in zip(watches, reads, answers or [failure] * len(reads), strict=True):
+            watch.is_reading = False
+            if isinstance(answer, Exception):
+                self._on_failure(watch, answer, is_final)
+            else:
+                self._unwritten.append((watch, *answer, is_final))
 
-    def _on_failure(self, watch: Watch, error: Exception | None, is_final: bool) -> None:
+    def _on_failure(self, watch: Watch, error: Exception, is_final: bool) -> None:
         watch.read_failures += 1
         watch.next_read = time.monotonic() + READ_RETRY_SECONDS
         if isinstance(error, ExecutorUnavailableError) and watch.read_failures < READ_TRIES:
@@ -120,21 +122,35 @@ class Collector:
         if is_final:
             self._end(watch, Usage())
 
-    def _write(self, watch: Watch, batch: LogBatch) -> bool:
-        if watch.output is None:
-            return True
+    def _write(self) -> None:
+        """Everything that was read since the last time, in one transaction."""
+        if not self._unwritten:
+            return
+        entries, self._unwritten = self._unwritten, []
+        writes = [watch.output.take(batch) for watch, batch, _, _ in entries if watch.output]
         try:
-            watch.output.append(batch)
+            store_output([write for write in writes if write is not None], self._worker, self._using)
         except DatabaseError as error:
+            self._on_unwritten([watch for watch, *_ in entries], error)
+            return
+        for watch, batch, usage, is_final in entries:
+            if batch.has_more:
+                watch.next_read = 0.0
+            elif is_final:
+                self._end(watch, usage)
+
+    def _on_unwritten(self, watches: Sequence[Watch], error: DatabaseError) -> None:
+        for watch in watches:
             # Built anew from the row at the next read: what was written and what was not is known there.
             watch.output = None
             watch.read_failures += 1
             watch.next_read = time.monotonic() + READ_RETRY_SECONDS
-            if not connections[self._using].is_usable():
-                raise
+        if not connections[self._using].is_usable():
+            raise error
+        for watch in watches:
             logger.warning("output not kept: %s", error, extra={"job": str(watch.claim.job.pk)})
-            return watch.read_failures >= READ_TRIES
-        return True
+            if watch.read_failures >= READ_TRIES and watch.phase is Phase.ENDED:
+                self._end(watch, Usage())
 
     def _end(self, watch: Watch, usage: Usage) -> None:
         seen = watch.seen

@@ -5,13 +5,13 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Iterable
+from collections.abc import Sequence
 from functools import partial
 from typing import Final
 from uuid import UUID
 
 from container_manager import claiming, services
-from container_manager.exceptions import ExecutorUnavailableError
+from container_manager.exceptions import ExecutorError, ExecutorUnavailableError
 from container_manager.executors import Executor
 from container_manager.models import ExecutorHost
 from container_manager.ownership import Claim
@@ -29,6 +29,8 @@ from container_manager.worker.watch import Phase, Watch
 
 logger = logging.getLogger(__name__)
 
+REMOVE_TOGETHER: Final = 16
+"""So many ended executions are removed in one go."""
 SETTLE_INTERVAL: Final = 2.0
 """Seconds between questions about a start of unknown end."""
 
@@ -62,7 +64,7 @@ class HostRunner:
         """Up to ``limit`` ready jobs of ``queue`` are claimed and being created; returns how many."""
         claims = claiming.claim(self.host, self.worker, queue=queue, limit=limit, using=self.using)
         for claim in claims:
-            output = OutputWriter(claim.attempt_id, self.worker, self.using)
+            output = OutputWriter(claim.attempt_id)
             watch = Watch(claim, self.handle_of(claim), output=output, since=time.monotonic())
             self.watches[claim.attempt_id] = watch
             self.launches.submit(
@@ -223,12 +225,27 @@ class HostRunner:
         self._remove([watch for watch, ending in endings if watch.claim.attempt_id in finished])
         return len(endings)
 
-    def _remove(self, watches: Iterable[Watch]) -> None:
+    def _remove(self, watches: Sequence[Watch]) -> None:
         for watch in watches:
             self.watches.pop(watch.claim.attempt_id, None)
-            self.calls.submit(partial(self._on_removed, watch), self.executor.remove, watch.handle)
+        for start in range(0, len(watches), REMOVE_TOGETHER):
+            handles = [watch.handle for watch in watches[start : start + REMOVE_TOGETHER]]
+            self.calls.submit(self._on_removed, remove_all, self.executor, handles)
 
-    def _on_removed(self, watch: Watch, _: object, error: Exception | None) -> None:
-        if error is not None:
+    def _on_removed(self, failures: list[tuple[Handle, ExecutorError]] | None, error: Exception | None) -> None:
+        for handle, failure in failures or ():
             # The sweep removes it later.
-            logger.warning("not removed: %s: %s", watch.handle.name, error, extra={"job": str(watch.claim.job.pk)})
+            logger.warning("not removed: %s: %s", handle.name, failure)
+        if error is not None:
+            logger.error("not removed", exc_info=error)
+
+
+def remove_all(executor: Executor, handles: Sequence[Handle]) -> list[tuple[Handle, ExecutorError]]:
+    """Each execution is gone; returns those that could not be removed, with the reason."""
+    failures = []
+    for handle in handles:
+        try:
+            executor.remove(handle)
+        except ExecutorError as error:
+            failures.append((handle, error))
+    return failures
