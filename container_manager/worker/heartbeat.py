@@ -92,7 +92,9 @@ class Heartbeat(threading.Thread):
         self._last_beat = started
 
     def stop(self) -> None:
+        """No more beats; its connection is closed."""
         self._stop.set()
+        self.join(timeout=10)
 
 
 def clear_dead_workers(using: str) -> int:
