@@ -40,7 +40,7 @@ class Heartbeat(threading.Thread):
     def __init__(self, worker_id: UUID, options: WorkerOptions, using: str) -> None:
         super().__init__(name="heartbeat", daemon=True)
         self._worker_id, self._options, self._using = worker_id, options, using
-        self._stop = threading.Event()
+        self._is_over = threading.Event()
         now = time.monotonic()
         self._last_beat = self._last_tick = self._steady_since = now
 
@@ -65,7 +65,7 @@ class Heartbeat(threading.Thread):
         return self.is_trusted and self.steady_seconds >= float(conf.get("WORKER_TIMEOUT"))
 
     def run(self) -> None:
-        while not self._stop.wait(conf.get("HEARTBEAT_INTERVAL")):
+        while not self._is_over.wait(conf.get("HEARTBEAT_INTERVAL")):
             if time.monotonic() - self._last_tick > conf.get("WORKER_TIMEOUT"):
                 logger.error(
                     "The worker's loop makes no progress; its heartbeat stops.", extra={"worker": str(self._worker_id)}
@@ -93,7 +93,7 @@ class Heartbeat(threading.Thread):
 
     def stop(self) -> None:
         """No more beats; its connection is closed."""
-        self._stop.set()
+        self._is_over.set()
         self.join(timeout=10)
 
 
