@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from django.db import connection
 from django.test import override_settings
 
 from container_manager import queue_manager
@@ -100,6 +101,7 @@ def test_a_job_cancelled_while_its_launch_fails_is_not_queued_again(
 
     def cancel_then_fail(spec: Any) -> Script:
         ContainerJob.objects.filter(pk=job.pk).update(cancel_requested_at=job.queued_at)
+        connection.close()  # of the executor's thread
         return script
 
     fake_engine.script(cancel_then_fail)
