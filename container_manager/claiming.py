@@ -198,7 +198,7 @@ def _take(jobs: list[ContainerJob], host: ExecutorHost, worker: UUID, using: str
     moved = lifecycle.transition(
         TABLES, ContainerJob.objects.using(using), subjects, to=Status.LAUNCHING, verb=Verb.CLAIM,
         values={"attempt": F("attempt") + 1, "worker": worker},
-        actor=str(worker), data={"host": host.name},
+        actor=str(worker), data={"host": host.name}, are_locked=True,
     )  # fmt: skip
     numbers = dict(moved)
     now = database_now(using)

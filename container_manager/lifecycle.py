@@ -66,6 +66,7 @@ def transition(
     actor: str = SYSTEM,
     message: str = "",
     data: Mapping[str, Any] | None = None,
+    are_locked: bool = False,
 ) -> list[Subject]:
     """
     Those of ``subjects`` that ``jobs`` still contains and that may go to ``to`` have gone there.
@@ -74,7 +75,8 @@ def transition(
     have no open attempt left. One guarded UPDATE for the whole group; only when somebody
     moved some of them meanwhile is each asked on its own. Atomic; joins the caller's
     transaction. ``jobs`` carries the caller's own guard (attempt, worker); ``sources``
-    narrows the statuses to come from, never widens them.
+    narrows the statuses to come from, never widens them. ``are_locked``: the caller has locked
+    the rows and seen their status, so all move, and no savepoint is spent on the doubt.
     """
     if not subjects:
         return []
@@ -82,7 +84,7 @@ def transition(
     allowed = sources_of(to) if sources is None else sources_of(to) & frozenset(sources)
     written: dict[str, Any] = {**_IMPLIED[to], **_NOT_WAITING, **(values or {}), "status": to}
     try:
-        with transaction.atomic(using=using, savepoint=len(subjects) > 1):
+        with transaction.atomic(using=using, savepoint=len(subjects) > 1 and not are_locked):
             moved = jobs.filter(pk__in=[subject.job_id for subject in subjects], status__in=allowed).update(**written)
             if moved < len(subjects):
                 if len(subjects) == 1:
