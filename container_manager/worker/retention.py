@@ -25,15 +25,25 @@ class Retention:
     def __init__(self, using: str) -> None:
         self._using = using
 
-    def prune_some(self, *, dry_run: bool = False) -> dict[str, int]:
+    def count_old(self) -> dict[str, int]:
+        """How much is old enough now, by what."""
+        ages = conf.get("RETENTION") or {}
+        counts = {"logs": self._old_outputs(ages["logs"]).count()} if "logs" in ages else {}
+        return counts | {
+            status.value: self.old_jobs(status, ages[status.value]).count()
+            for status in TERMINAL
+            if status.value in ages
+        }
+
+    def prune_some(self) -> dict[str, int]:
         """At most one batch each of logs and of jobs per status is gone; returns how many, by what."""
         ages = conf.get("RETENTION") or {}
         pruned: dict[str, int] = {}
         if "logs" in ages:
-            pruned["logs"] = self._prune_logs(ages["logs"], dry_run=dry_run)
+            pruned["logs"] = self._prune_logs(ages["logs"])
         for status in TERMINAL:
-            if status in ages:
-                pruned[status.value] = self._prune_jobs(status, ages[status.value], dry_run=dry_run)
+            if status.value in ages:
+                pruned[status.value] = self._prune_jobs(status, ages[status.value])
         return pruned
 
     def old_jobs(self, status: str, age_seconds: float) -> QuerySet[ContainerJob]:
@@ -42,21 +52,23 @@ class Retention:
             status=status, finished_at__lt=DatabaseNow() - timedelta(seconds=age_seconds)
         )
 
-    def _prune_logs(self, age_seconds: float, *, dry_run: bool) -> int:
-        finished = JobAttempt.objects.using(self._using).filter(
+    def _old_outputs(self, age_seconds: float) -> QuerySet[JobAttempt]:
+        return JobAttempt.objects.using(self._using).filter(
             Q(log_sequence__gt=0), finished_at__lt=DatabaseNow() - timedelta(seconds=age_seconds)
         )
-        ids = list(finished.order_by("pk").values_list("pk", flat=True)[:BATCH])
-        if not ids or dry_run:
+
+    def _prune_logs(self, age_seconds: float) -> int:
+        ids = list(self._old_outputs(age_seconds).order_by("pk").values_list("pk", flat=True)[:BATCH])
+        if not ids:
             return len(ids)
         JobLog.objects.using(self._using).filter(attempt_id__in=ids).delete()
         JobAttempt.objects.using(self._using).filter(pk__in=ids).update(log_sequence=0)
         return len(ids)
 
-    def _prune_jobs(self, status: str, age_seconds: float, *, dry_run: bool) -> int:
+    def _prune_jobs(self, status: str, age_seconds: float) -> int:
         old = self.old_jobs(status, age_seconds).order_by("finished_at", "pk")
         ids = list(old.values_list("pk", flat=True)[:BATCH])
-        if not ids or dry_run:
+        if not ids:
             return len(ids)
         attempts = JobAttempt.objects.using(self._using).filter(job_id__in=ids)
         JobLog.objects.using(self._using).filter(attempt_id__in=list(attempts.values_list("pk", flat=True))).delete()

@@ -1,0 +1,48 @@
+"""Which row an argument means."""
+
+from __future__ import annotations
+
+import re
+from uuid import UUID
+
+from container_manager.exceptions import JobNotFoundError
+from container_manager.models import ContainerJob
+from container_manager.models.job_queryset import JobQuerySet
+
+SHORT = 12
+"""Characters of an id that are shown: its last ones, since the first are the time."""
+_DASHES = (8, 12, 16, 20)
+
+
+def short_id(job_id: UUID) -> str:
+    return job_id.hex[-SHORT:]
+
+
+def find_job(text: str) -> ContainerJob:
+    """
+    The job whose id begins or ends with ``text``, dashes or not.
+
+    ``JobNotFoundError`` when there is none, or several, which are listed.
+    """
+    digits = text.replace("-", "").lower()
+    if not re.fullmatch(r"[0-9a-f]{1,32}", digits):
+        raise JobNotFoundError(f"{text!r} is not a job's id: give its first or last characters, 0-9 and a-f.")
+    jobs = JobQuerySet(ContainerJob, using=JobQuerySet(ContainerJob).write_alias).order_by("-id")
+    if len(digits) == 32:
+        found = list(jobs.filter(pk=UUID(digits)))
+    else:
+        found = list(jobs.filter(id__endswith=_dashed(digits, 32 - len(digits)))[:6])
+        found = found or list(jobs.filter(id__startswith=_dashed(digits, 0))[:6])
+    if len(found) == 1:
+        return found[0]
+    if not found:
+        raise JobNotFoundError(f"There is no job whose id begins or ends with {text!r}.")
+    several = ", ".join(short_id(job.pk) for job in found[:5])
+    raise JobNotFoundError(
+        f"{text!r} could be several jobs: {several}{', ...' if len(found) > 5 else ''}. Give more of it."
+    )
+
+
+def _dashed(digits: str, start: int) -> str:
+    """``digits``, which stand at ``start`` of an id, with the dashes that a database's own text of it has."""
+    return "".join(f"-{digit}" if start + place in _DASHES and place else digit for place, digit in enumerate(digits))

@@ -1,0 +1,56 @@
+"""The command line as a user has it: in this process, or as one of its own."""
+
+from __future__ import annotations
+
+import io
+import json
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.core.management import call_command
+
+from container_manager.hosts import node_name
+from container_manager.models import ExecutorHost
+
+
+@dataclass
+class Answer:
+    code: int
+    out: str
+    err: str
+
+    @property
+    def json(self) -> Any:
+        return json.loads(self.out)
+
+
+@pytest.fixture
+def containers(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Answer]:
+    """Runs ``containers ARGUMENTS``."""
+
+    def run(*arguments: str) -> Answer:
+        out, err = io.StringIO(), io.StringIO()
+        monkeypatch.setattr(sys, "stdout", out)
+        monkeypatch.setattr(sys, "stderr", err)
+        code = 0
+        try:
+            call_command("containers", *arguments, stdout=out, stderr=err)
+        except SystemExit as exit_:
+            code = int(exit_.code or 0)
+        finally:
+            monkeypatch.undo()
+        return Answer(code, out.getvalue(), err.getvalue())
+
+    return run
+
+
+@pytest.fixture
+def process_host(db: None, tmp_path: Path) -> ExecutorHost:
+    return ExecutorHost.objects.create(
+        name="here", executor_type="process", node=node_name(), max_concurrent_jobs=20,
+        options={"state_directory": str(tmp_path / "state")},
+    )  # fmt: skip
