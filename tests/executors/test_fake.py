@@ -11,7 +11,8 @@ from container_manager.exceptions import ImageNotFoundError
 from container_manager.executors.fake import FakeExecutor, Script, engine
 from container_manager.specs import ExecutionState
 from container_manager.states import Outcome
-from container_manager.testing.executor_contract import Command, ExecutorContract, Programs
+from container_manager.testing.executor_contract import ExecutorContract
+from container_manager.testing.programs import Command, Programs
 
 
 class Scripts(Programs):

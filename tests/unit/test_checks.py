@@ -1,0 +1,79 @@
+"""System checks of the settings, and the errors of a wrong registration."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from django.core.exceptions import ImproperlyConfigured, ValidationError
+from django.test import override_settings
+
+from container_manager import conf
+from container_manager.checks import check_settings
+from container_manager.exceptions import ConfigurationError, JobValidationError, QueueError
+from container_manager.executors import executor_class
+from container_manager.models import ExecutorHost
+
+
+@pytest.mark.parametrize(
+    ("settings", "identifier", "hint"),
+    [
+        ({"DEFAULT_IMAGES": "x"}, "E002", "DEFAULT_IMAGE"),
+        ({"POLL_INTERVAL": "often"}, "E003", ""),
+        ({"MAX_QUEUE_DEPTH": True}, "E003", ""),
+        ({"RETRY_POLICIES": {"x": {"rules": [{"retry": True, "outcomes": ["no"]}]}}}, "E005", ""),
+        ({"WORKER_TIMEOUT": 20.0, "HEARTBEAT_INTERVAL": 10.0}, "E006", ""),
+        ({"INSTALLATION": "TOO-LONG-AND-LOUD"}, "E007", ""),
+    ],
+)
+def test_a_wrong_setting_is_an_error_that_says_what_to_do(settings: dict[str, Any], identifier: str, hint: str) -> None:
+    with override_settings(CONTAINER_MANAGER=settings):
+        [message] = check_settings()
+    assert message.id == f"container_manager.{identifier}"
+    assert hint in (message.hint or "")
+
+
+def test_no_setting_is_needed_and_every_default_is_right() -> None:
+    with override_settings(CONTAINER_MANAGER={}):
+        assert check_settings() == []
+    with override_settings(
+        CONTAINER_MANAGER={name: setting.default for name, setting in conf.SETTINGS.items() if setting.default}
+    ):
+        assert check_settings() == []
+
+
+@override_settings(USE_TZ=False)
+def test_time_zones_are_required() -> None:
+    assert [message.id for message in check_settings()] == ["container_manager.E004"]
+
+
+def test_an_unknown_executor_names_the_nearest() -> None:
+    with pytest.raises(ConfigurationError, match="Did you mean 'docker'"):
+        executor_class("doker")
+    with pytest.raises(ImproperlyConfigured):
+        executor_class("doker")
+
+
+@override_settings(CONTAINER_MANAGER={"EXECUTORS": {"missing": "nowhere.Missing", "odd": "pathlib.Path"}})
+def test_an_executor_that_cannot_be_imported_or_is_none_says_so() -> None:
+    with pytest.raises(ConfigurationError, match="cannot be imported"):
+        executor_class("missing")
+    with pytest.raises(ConfigurationError, match="not a subclass"):
+        executor_class("odd")
+
+
+def test_bad_host_options_name_the_option() -> None:
+    host = ExecutorHost(name="x", executor_type="docker", options={"base_urll": "unix:///x"}, queues=["a b"])
+    with pytest.raises(ValidationError) as caught:
+        host.clean()
+    assert "base_url" in str(caught.value.message_dict["options"])
+    assert "queues" in caught.value.message_dict
+    with pytest.raises(ValidationError) as caught:
+        ExecutorHost(name="x", executor_type="process").clean()
+    assert "node" in caught.value.message_dict
+
+
+def test_a_validation_error_is_a_queue_error_too() -> None:
+    error = JobValidationError({"command": ["Give one."]})
+    assert isinstance(error, QueueError | ValidationError | ValueError)
+    assert error.message_dict == {"command": ["Give one."]}
