@@ -40,7 +40,10 @@ def main() -> int:
             ("exits with 3", {"command": ["sh", "-c", "echo about to fail; exit 3"]}),
             ("runs too long", {"command": "sleep 60", "timeout_seconds": 2}),
             ("does not exist", {"command": "no-such-program --help"}),
-            ("waits three seconds", {"command": "echo on time", "scheduled_for": timezone.now() + timedelta(seconds=3)}),
+            (
+                "waits three seconds",
+                {"command": "echo on time", "scheduled_for": timezone.now() + timedelta(seconds=3)},
+            ),
             ("overtakes them all", {"command": "echo first", "priority": ContainerJob.PRIORITY_HIGH}),
         ]
         jobs = [queue_manager.queue_job(ContainerJob.objects.create(name=name, **fields)) for name, fields in fates]
@@ -48,7 +51,7 @@ def main() -> int:
         say(f"  {job.name:<20} priority {job.priority}  {job.command}")
 
     say("\nA worker, until the queue is empty: manage.py containers worker --drain")
-    worker = subprocess.run(  # noqa: S603 - our own command
+    worker = subprocess.run(
         [sys.executable, "manage.py", "containers", "worker", "--drain", "--concurrency", "2"], timeout=55, check=False
     )
     say("\nWhat came of them:")
