@@ -53,7 +53,7 @@ def configuration(name: str) -> dict[str, Any]:
         "NAME": created or ":memory:",
         "OPTIONS": {
             "timeout": 30,
-            "transaction_mode": "IMMEDIATE",
+            "transaction_mode": os.environ.get("TEST_SQLITE_MODE", "IMMEDIATE"),
             "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL",
         },
     }

@@ -6,6 +6,7 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
+from django.db import connection
 
 from container_manager import queue_manager
 from container_manager.hosts import node_name
@@ -56,6 +57,22 @@ def test_eight_processes_that_launch_the_same_jobs_start_each_exactly_once(
     with ending(worker):
         output, _ = worker.communicate(timeout=120)
         assert worker.returncode == 0, output
+    assert_each_ran_once(jobs, ledger)
+
+
+def test_sqlite_stays_correct_under_deferred_transactions(jobs: list[ContainerJob], ledger: Path) -> None:
+    if connection.vendor != "sqlite":
+        pytest.skip("only SQLite has deferred transactions")
+    deferred = {"TEST_SQLITE_MODE": "DEFERRED"}
+    launchers = [spawn("-m", "tests.races.launcher", str(number), environment=deferred) for number in range(4)]
+    with ending(*launchers):
+        outputs = [launcher.communicate(timeout=240)[0] for launcher in launchers]
+        assert sum(int(output.splitlines()[-1]) for output in outputs) == JOBS, outputs
+    workers = [spawn_worker("--drain", "--concurrency", "20", environment=deferred) for _ in range(4)]
+    with ending(*workers):
+        for worker in workers:
+            output, _ = worker.communicate(timeout=120)
+            assert worker.returncode == 0, output
     assert_each_ran_once(jobs, ledger)
 
 

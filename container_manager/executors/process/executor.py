@@ -210,6 +210,9 @@ class ProcessExecutor(Executor):
             report = -1
             is_answered = select.select([answer], [], [], ANSWER_SECONDS)[0]
             return os.read(answer, 1) if is_answered else b""
+        except FileNotFoundError:
+            # Its folder went away meanwhile: it was removed.
+            return b""
         finally:
             os.close(answer)
             if report >= 0:
