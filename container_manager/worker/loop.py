@@ -158,6 +158,8 @@ class WorkerLoop:
 
     def _refresh_hosts(self) -> None:
         rows = {row.pk: row for row in hosts.reachable_hosts(self.using, self.options.node, self.options.hosts)}
+        if not rows:
+            logger.error("no host to serve on node %s. %s", self.options.node, hosts.HOW_TO_ADD_A_HOST)
         for pk, row in rows.items():
             runner = self._runners.get(pk)
             if runner is not None and self._same_engine(runner.host, row):

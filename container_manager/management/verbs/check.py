@@ -8,11 +8,10 @@ from typing import Any
 from django.core import checks
 from django.core.exceptions import ValidationError
 from django.core.management.base import BaseCommand
-from django.db import DatabaseError, connections
-from django.db.migrations.executor import MigrationExecutor
 
 from container_manager import hosts
 from container_manager.exceptions import ConfigurationError, ExecutorError
+from container_manager.management.database import database_problem
 from container_manager.management.verbs.base import Verb
 from container_manager.models import ExecutorHost, Installation
 from container_manager.queue import queue_manager
@@ -36,16 +35,9 @@ class CheckVerb(Verb):
         messages = checks.run_checks(databases=[using])
         ours = [message for message in messages if str(message.id).startswith("container_manager.")]
         yield "settings", " ".join(f"{message.msg} {message.hint or ''}".strip() for message in ours)
-        try:
-            executor = MigrationExecutor(connections[using])
-            targets = [key for key in executor.loader.graph.leaf_nodes() if key[0] == "container_manager"]
-            plan = executor.migration_plan(targets)
-        except DatabaseError as error:
-            yield f"database {using}", f"{error} Is it running, and is DATABASES right?"
-            return
-        yield f"database {using}", ""
-        yield "migrations", "" if not plan else f"{len(plan)} to apply: run 'manage.py migrate'."
-        if plan:
+        problem = database_problem(using)
+        yield f"database {using}", problem
+        if problem:
             return
         yield from self._hosts(using)
 

@@ -10,10 +10,11 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandParser
 
+from container_manager.management import exits
+from container_manager.management.database import database_problem
 from container_manager.management.verbs.base import Verb
+from container_manager.queue import queue_manager
 from container_manager.worker import WorkerLoop, WorkerOptions
-
-INTERRUPTED = 130
 
 
 class WorkerVerb(Verb):
@@ -32,6 +33,10 @@ class WorkerVerb(Verb):
         )
 
     def run(self, command: BaseCommand, options: Mapping[str, Any]) -> int:
+        problem = database_problem(queue_manager.using)
+        if problem:
+            command.stderr.write(problem)
+            return exits.ERROR
         given = {key: options[key] for key in ("node", "poll_interval") if options[key] is not None}
         loop = WorkerLoop(
             WorkerOptions(
@@ -50,7 +55,7 @@ class WorkerVerb(Verb):
             signals_seen += 1
             if signals_seen > 1:
                 # As safe as a crash: others rescue.
-                os._exit(INTERRUPTED)
+                os._exit(exits.INTERRUPTED)
             loop.request_stop()
 
         for number in (signal.SIGTERM, signal.SIGINT):
