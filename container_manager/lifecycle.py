@@ -16,6 +16,7 @@ from django.db import models, transaction
 
 from container_manager import signals
 from container_manager.clock import DatabaseNow
+from container_manager.journal import append_events
 from container_manager.states import ACTIVE, TERMINAL, TRANSITIONS, Hold, Status, Verb, sources_of
 
 SYSTEM: Final = "system"
@@ -125,7 +126,7 @@ def close_attempts(tables: Tables, using: str, subjects: Sequence[Subject], valu
 def record(
     tables: Tables,
     using: str,
-    subjects: Iterable[Subject],
+    subjects: Sequence[Subject],
     verb: Verb,
     *,
     actor: str = SYSTEM,
@@ -133,11 +134,8 @@ def record(
     data: Mapping[str, Any] | None = None,
 ) -> None:
     """One event per subject, appended in the caller's transaction."""
-    rows = [
-        tables.events(job_id=job_id, attempt=attempt, verb=verb, actor=actor, message=message, data=data)
-        for job_id, attempt in subjects
-    ]
-    tables.events._default_manager.using(using).bulk_create(rows)
+    shared = {"verb": verb, "actor": actor, "message": message, "data": data}
+    append_events(tables.jobs, tables.events, using, subjects, shared)
 
 
 def check_move(source: str, target: str) -> bool:
