@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from typing import Final
 from uuid import UUID
 
@@ -16,7 +17,7 @@ from container_manager.models import JobAttempt
 from container_manager.services.finishing import Ending
 from container_manager.services.outcomes import explain, outcome_of
 from container_manager.services.output import OutputWriter, store_output
-from container_manager.specs import Handle, LogBatch, Usage
+from container_manager.specs import LogBatch, Usage
 from container_manager.states import Outcome
 from container_manager.worker.calls import Calls
 from container_manager.worker.watch import Phase, Watch
@@ -32,8 +33,14 @@ FIRST_READ_SECONDS: Final = 0.3
 READ_TOGETHER: Final = 16
 """So many ended attempts are read in one go."""
 
-Read = tuple[Handle, str, bool]
-Answer = tuple[LogBatch, Usage] | Exception
+
+@dataclass(frozen=True, slots=True)
+class Read:
+    """One question for output: ``watch``'s, after ``cursor``; the last one when it has ended."""
+
+    watch: Watch
+    cursor: str
+    is_final: bool
 
 
 class Collector:
@@ -64,8 +71,7 @@ class Collector:
             elif now - watch.since >= FIRST_READ_SECONDS:
                 watch.next_read = now + pause
                 self._read([watch])
-        for start in range(0, len(ended), READ_TOGETHER):
-            self._read(ended[start : start + READ_TOGETHER])
+        self._read(ended)
 
     def endings(self) -> list[tuple[Watch, Ending]]:
         """Attempts whose end and output are known, not yet forgotten."""
@@ -80,19 +86,17 @@ class Collector:
         for watch in watches:
             watch.is_reading = True
             cursor = watch.output.cursor if watch.output else self._open(watch)
-            reads.append((watch.handle, cursor, watch.phase is Phase.ENDED))
-        self._calls.submit(lambda answers, error: self._on_read(watches, reads, answers, error), self._ask, reads)
+            reads.append(Read(watch, cursor, is_final=watch.phase is Phase.ENDED))
+        self._calls.submit_each(reads, self._ask, self._on_read, together=READ_TOGETHER)
 
-    def _ask(self, reads: Sequence[Read]) -> list[Answer]:
-        return [self._ask_one(*read) for read in reads]
-
-    def _ask_one(self, handle: Handle, cursor: str, is_final: bool) -> Answer:
+    def _ask(self, read: Read) -> tuple[LogBatch, Usage]:
+        batch = self._executor.logs(read.watch.handle, read.cursor)
+        if not read.is_final or batch.has_more:
+            return batch, Usage()
         try:
-            batch = self._executor.logs(handle, cursor)
-            usage = self._executor.usage(handle) if is_final and not batch.has_more else Usage()
-        except ExecutorError as error:
-            return error
-        return batch, usage
+            return batch, self._executor.usage(read.watch.handle)
+        except ExecutorError:
+            return batch, Usage()
 
     def _open(self, watch: Watch) -> str:
         try:
@@ -102,18 +106,14 @@ class Collector:
             return ""
         return watch.output.cursor
 
-    def _on_read(
-        self, watches: Sequence[Watch], reads: Sequence[Read], answers: list[Answer] | None, error: Exception | None
-    ) -> None:
-        failure = error or ExecutorError("no answer")
-        for watch, (_, _, is_final), answer in zip(watches, reads, answers or [failure] * len(reads), strict=True):
-            watch.is_reading = False
-            if isinstance(answer, Exception):
-                self._on_failure(watch, answer, is_final)
-            else:
-                self._unwritten.append((watch, *answer, is_final))
+    def _on_read(self, read: Read, answer: tuple[LogBatch, Usage] | None, error: Exception | None) -> None:
+        read.watch.is_reading = False
+        if answer is None:
+            self._on_failure(read.watch, error, is_final=read.is_final)
+        else:
+            self._unwritten.append((read.watch, *answer, read.is_final))
 
-    def _on_failure(self, watch: Watch, error: Exception, is_final: bool) -> None:
+    def _on_failure(self, watch: Watch, error: Exception | None, *, is_final: bool) -> None:
         watch.read_failures += 1
         watch.next_read = time.monotonic() + READ_RETRY_SECONDS
         if isinstance(error, ExecutorUnavailableError) and watch.read_failures < READ_TRIES:

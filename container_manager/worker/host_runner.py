@@ -11,7 +11,7 @@ from typing import Final
 from uuid import UUID
 
 from container_manager import claiming, services
-from container_manager.exceptions import ExecutorError, ExecutorUnavailableError
+from container_manager.exceptions import ExecutorUnavailableError
 from container_manager.executors import Executor
 from container_manager.models import ExecutorHost
 from container_manager.ownership import Claim
@@ -49,6 +49,7 @@ class HostRunner:
     ) -> None:
         self.host, self.worker, self.installation, self.using = host, worker, installation, using
         self.executor: Executor = services.executor_for(host, installation)
+        self._threads = threads
         self.launches = Calls(f"launch-{host.name}", threads, wake)
         self.calls = Calls(f"host-{host.name}", 4, wake)
         self.watches: dict[UUID, Watch] = {}
@@ -63,14 +64,23 @@ class HostRunner:
     def claim(self, queue: str, limit: int) -> int:
         """Up to ``limit`` ready jobs of ``queue`` are claimed and being created; returns how many."""
         claims = claiming.claim(self.host, self.worker, queue=queue, limit=limit, using=self.using)
+        watches = []
         for claim in claims:
             output = OutputWriter(claim.attempt_id)
-            watch = Watch(claim, self.handle_of(claim), output=output, since=time.monotonic())
-            self.watches[claim.attempt_id] = watch
-            self.launches.submit(
-                partial(self._on_created, watch), launching.create, claim, self.executor, self.installation,
-            )  # fmt: skip
+            watches.append(Watch(claim, self.handle_of(claim), output=output, since=time.monotonic()))
+        self.watches |= {watch.claim.attempt_id: watch for watch in watches}
+        self.launches.submit_each(watches, self._create, self._on_created, together=self._together(len(watches)))
         return len(claims)
+
+    def _create(self, watch: Watch) -> Handle:
+        return launching.create(watch.claim, self.executor, self.installation)
+
+    def _start(self, watch: Watch) -> LaunchResult:
+        return launching.start(self.executor, watch.handle)
+
+    def _together(self, count: int) -> int:
+        """How many launches share a thread: where an image may have to be pulled, none may wait for another's."""
+        return 1 if self.executor.supports_images else max(1, -(-count // self._threads))
 
     def handle_of(self, claim: Claim) -> Handle:
         return handle_of(claim, self.installation)
@@ -146,15 +156,12 @@ class HostRunner:
             return
         confirmed = launching.confirm([watch.claim for watch in self._created], self.using)
         batch, self._created = self._created, []
-        for watch in batch:
-            if watch.claim.attempt_id in confirmed:
-                watch.phase = Phase.STARTING
-                self.launches.submit(
-                    partial(self._on_started, watch), launching.start, self.executor, watch.handle,
-                )  # fmt: skip
-            else:
-                refused = LaunchResult(success=False, error="Cancelled, or taken over, before its start.")
-                self._failed.append((watch, refused))
+        ready = [watch for watch in batch if watch.claim.attempt_id in confirmed]
+        for watch in ready:
+            watch.phase = Phase.STARTING
+        self.launches.submit_each(ready, self._start, self._on_started, together=self._together(len(ready)))
+        refused = LaunchResult(success=False, error="Cancelled, or taken over, before its start.")
+        self._failed += [(watch, refused) for watch in batch if watch.claim.attempt_id not in confirmed]
 
     def _on_started(self, watch: Watch, result: LaunchResult | None, error: Exception | None) -> None:
         if result is None:
@@ -228,24 +235,11 @@ class HostRunner:
     def _remove(self, watches: Sequence[Watch]) -> None:
         for watch in watches:
             self.watches.pop(watch.claim.attempt_id, None)
-        for start in range(0, len(watches), REMOVE_TOGETHER):
-            handles = [watch.handle for watch in watches[start : start + REMOVE_TOGETHER]]
-            self.calls.submit(self._on_removed, remove_all, self.executor, handles)
+        self.calls.submit_each(
+            [watch.handle for watch in watches], self.executor.remove, self._on_removed, together=REMOVE_TOGETHER
+        )
 
-    def _on_removed(self, failures: list[tuple[Handle, ExecutorError]] | None, error: Exception | None) -> None:
-        for handle, failure in failures or ():
-            # The sweep removes it later.
-            logger.warning("not removed: %s: %s", handle.name, failure)
+    def _on_removed(self, handle: Handle, _: object, error: Exception | None) -> None:
         if error is not None:
-            logger.error("not removed", exc_info=error)
-
-
-def remove_all(executor: Executor, handles: Sequence[Handle]) -> list[tuple[Handle, ExecutorError]]:
-    """Each execution is gone; returns those that could not be removed, with the reason."""
-    failures = []
-    for handle in handles:
-        try:
-            executor.remove(handle)
-        except ExecutorError as error:
-            failures.append((handle, error))
-    return failures
+            # The sweep removes it later.
+            logger.warning("not removed: %s: %s", handle.name, error)
