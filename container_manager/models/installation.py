@@ -21,9 +21,10 @@ def database_fingerprint(using: str) -> str:
     """
     What tells this database from a copy of it restored elsewhere.
 
-    PostgreSQL: the cluster's system identifier and the database's oid. MariaDB: server
-    uuid or host, port and name. SQLite: the file's device and inode would change with
-    every backup that replaces it, so its path.
+    PostgreSQL: the cluster's system identifier and the database's oid. MariaDB: the name, and
+    when this table was made, which a dump makes anew. Neither changes when a server moves
+    to another host with its files, and a snapshot of all of a server's files is not told
+    apart. SQLite: the file's path.
     """
     connection = connections[using]
     with connection.cursor() as cursor:
@@ -33,7 +34,11 @@ def database_fingerprint(using: str) -> str:
                 "FROM pg_database WHERE datname = current_database()"
             )
         elif connection.vendor == "mysql":
-            cursor.execute("SELECT CONCAT(@@hostname, ':', @@port, '/', @@datadir, '/', DATABASE())")
+            cursor.execute(
+                "SELECT CONCAT(table_schema, '/', create_time) FROM information_schema.tables "
+                "WHERE table_schema = DATABASE() AND table_name = %s",
+                [Installation._meta.db_table],
+            )
         else:
             return str(connection.settings_dict["NAME"])
         return str(cursor.fetchone()[0])
