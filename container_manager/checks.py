@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Iterator
 from difflib import get_close_matches
 from typing import Any
 
@@ -52,12 +54,7 @@ def check_settings(**_: Any) -> list[checks.CheckMessage]:
 
 
 def _check_values() -> list[checks.CheckMessage]:
-    found: list[checks.CheckMessage] = []
-    for name, policy in conf.get("RETRY_POLICIES").items():
-        try:
-            policy_from_settings(policy)
-        except (PolicyError, TypeError, AttributeError) as error:
-            found.append(checks.Error(f"RETRY_POLICIES[{name!r}]: {error}.", id="container_manager.E005"))
+    found = [*_check_ranges(), *_check_names(), *_check_policies()]
     if conf.get("HEARTBEAT_INTERVAL") * 3 > conf.get("WORKER_TIMEOUT"):
         found.append(
             checks.Error(
@@ -73,6 +70,44 @@ def _check_values() -> list[checks.CheckMessage]:
             checks.Error("INSTALLATION must be 1 to 8 of a-z and 0-9, with a letter.", id="container_manager.E007")
         )
     return found
+
+
+def _check_ranges() -> Iterator[checks.CheckMessage]:
+    for name, setting in conf.SETTINGS.items():
+        value = conf.get(name)
+        if isinstance(value, int | float) and not setting.lowest <= value <= setting.highest:
+            wanted = f"from {setting.lowest:,}" + (f" to {setting.highest:,}" if setting.highest < math.inf else " up")
+            yield checks.Error(
+                f"CONTAINER_MANAGER[{name!r}] is {value!r}; it must be {wanted}.",
+                hint=setting.help,
+                id="container_manager.E008",
+            )
+
+
+def _check_names() -> Iterator[checks.CheckMessage]:
+    known = conf.SETTINGS["RETENTION"].default
+    for name in conf.get("RETENTION") or {}:
+        if name not in known:
+            yield checks.Error(
+                f"RETENTION has an unknown key {name!r}.",
+                hint=f"Known: {', '.join(known)}.",
+                id="container_manager.E009",
+            )
+    for name, path in conf.get("EXECUTORS").items():
+        if not (isinstance(name, str) and isinstance(path, str) and "." in path):
+            yield checks.Error(
+                f"EXECUTORS[{name!r}] is {path!r}; give the dotted path of a class.",
+                hint=conf.SETTINGS["EXECUTORS"].help,
+                id="container_manager.E010",
+            )
+
+
+def _check_policies() -> Iterator[checks.CheckMessage]:
+    for name, policy in conf.get("RETRY_POLICIES").items():
+        try:
+            policy_from_settings(policy)
+        except (PolicyError, TypeError, AttributeError) as error:
+            yield checks.Error(f"RETRY_POLICIES[{name!r}]: {error}.", id="container_manager.E005")
 
 
 def check_databases(databases: Any = None, **_: Any) -> list[checks.CheckMessage]:

@@ -6,6 +6,7 @@ The settings of the package: one dict, ``CONTAINER_MANAGER``, read only here.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
@@ -30,6 +31,8 @@ class Setting:
     types: tuple[type, ...]
     default: Any
     help: str
+    lowest: float = -math.inf
+    highest: float = math.inf
 
 
 SETTINGS: Final[dict[str, Setting]] = {
@@ -41,31 +44,45 @@ SETTINGS: Final[dict[str, Setting]] = {
     "INSTALLATION": Setting(
         (str,), "", "Id of this installation, 1-8 of a-z 0-9; default: random, kept in the database."
     ),
-    "MAX_QUEUE_DEPTH": Setting((int, type(None)), None, "Most jobs in the queue at once; None = no limit."),
-    "POLL_INTERVAL": Setting((int, float), 1.0, "Seconds between looks at an idle queue."),
-    "HEARTBEAT_INTERVAL": Setting((int, float), 10.0, "Seconds between a worker's heartbeats."),
-    "WORKER_TIMEOUT": Setting((int, float), 45.0, "Seconds without a heartbeat after which a worker is dead."),
+    "MAX_QUEUE_DEPTH": Setting((int, type(None)), None, "Most jobs in the queue at once; None = no limit.", lowest=0),
+    "POLL_INTERVAL": Setting((int, float), 1.0, "Seconds between looks at an idle queue.", lowest=0.01),
+    "HEARTBEAT_INTERVAL": Setting((int, float), 10.0, "Seconds between a worker's heartbeats.", lowest=0.01),
+    "WORKER_TIMEOUT": Setting(
+        (int, float), 45.0, "Seconds without a heartbeat after which a worker is dead.", lowest=0.1
+    ),
     "HOST_TIMEOUT": Setting(
-        (int, float), 900.0, "Seconds without any live worker on a host after which its attempts are lost."
+        (int, float), 900.0, "Seconds without any live worker on a host after which its attempts are lost.", lowest=0.1
     ),
     "START_TIMEOUT": Setting(
-        (int, float), 600.0, "Seconds an attempt may take from its claim to its start, pull included."
+        (int, float), 600.0, "Seconds an attempt may take from its claim to its start, pull included.", lowest=0.1
     ),
-    "STOP_GRACE_SECONDS": Setting((int, float), 10.0, "Seconds between SIGTERM and SIGKILL."),
+    "STOP_GRACE_SECONDS": Setting((int, float), 10.0, "Seconds between SIGTERM and SIGKILL.", lowest=0),
     "MISSING_GRACE_SECONDS": Setting(
-        (int, float), 60.0, "Seconds a healthy engine must not know an execution, twice, before it is lost."
+        (int, float), 60.0, "Seconds a healthy engine must not know an execution, twice, before it is lost.", lowest=0
     ),
     "ORPHAN_GRACE_SECONDS": Setting(
-        (int, float), 300.0, "Seconds an execution without an open attempt is left alone before it is removed."
+        (int, float),
+        300.0,
+        "Seconds an execution without an open attempt is left alone before it is removed.",
+        lowest=0,
     ),
-    "MAX_RESCUES": Setting((int,), 10, "Rescues of one job before it is given up as lost."),
+    "MAX_RESCUES": Setting((int,), 10, "Rescues of one job before it is given up as lost.", lowest=0),
     "RETRY_POLICIES": Setting((dict,), {}, "Named retry policies; a job names one in retry_policy."),
     "RETENTION": Setting(
         (dict, type(None)),
         {"completed": 7 * DAY, "failed": 30 * DAY, "cancelled": 7 * DAY, "logs": 7 * DAY},
         "Seconds to keep finished jobs, per status, and their logs; None = keep everything.",
     ),
-    "LOG_MAX_BYTES": Setting((int,), 1_048_576, "Bytes of output kept per attempt: the first and the last half."),
+    "METRICS_TOKEN": Setting(
+        (str,), "", "Bearer token that may read the metrics; empty = only users who may view jobs."
+    ),
+    "LOG_MAX_BYTES": Setting(
+        (int,),
+        1_048_576,
+        "Bytes of output kept per attempt: the first and the last half.",
+        lowest=32_768,
+        highest=2_080_000,
+    ),
 }
 
 

@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from typing import Any, Final
 
 from django.db import transaction
-from django.db.models import Case, DateTimeField, Value, When
+from django.db.models import Case, Value, When
 from django.utils import timezone
 
 from container_manager import conf, lifecycle
@@ -26,6 +26,8 @@ from container_manager.models.job import RESULT_CLEARED, hold_for
 from container_manager.states import Status, Verb
 
 _FOR_GOOD: Final = frozenset({Status.COMPLETED, Status.CANCELLED})
+_AT_ONCE: Final = 1_000
+"""Rows of one UPDATE: each may take a dozen parameters, and SQLite allows 32,766."""
 
 
 def queue_one(job: ContainerJob, *, schedule_for: datetime | None, priority: int | None, using: str) -> ContainerJob:
@@ -54,8 +56,12 @@ def queue_one(job: ContainerJob, *, schedule_for: datetime | None, priority: int
 
 def queue_many(jobs: Sequence[ContainerJob], *, using: str) -> list[ContainerJob]:
     """See ``JobQueueManager.queue_jobs``."""
+    listed = set()
     for job in jobs:
         _refuse_status(job)
+        if job.pk in listed:
+            raise JobAlreadyQueuedError(f"Job {job.pk} is in the list twice; none was queued.")
+        listed.add(job.pk)
         try:
             job.validate_specification()
         except JobValidationError as error:
@@ -65,8 +71,13 @@ def queue_many(jobs: Sequence[ContainerJob], *, using: str) -> list[ContainerJob
     known = [job for job in jobs if not job._state.adding]
     stamps = {job.pk: stamp for job, stamp in zip(jobs, _stamps(len(jobs)), strict=True)}
     with transaction.atomic(using=using):
+        moved = [
+            _move([job for job in known if job.status == source], source, stamps, using)
+            for source in (Status.PENDING, Status.FAILED)
+        ]
         _insert(new, using, stamps)
-        _move(known, stamps, using)
+    for written in moved:
+        _show(written)
     return list(jobs)
 
 
@@ -143,38 +154,54 @@ def _insert(jobs: Sequence[ContainerJob], using: str, stamps: Mapping[Any, datet
         lifecycle.announce_new(TABLES, using, [Subject(job.pk, job.attempt) for job in jobs], verb=Verb.QUEUE)
 
 
-def _move(jobs: Sequence[ContainerJob], stamps: Mapping[Any, datetime], using: str) -> None:
-    groups: dict[tuple[Any, ...], list[ContainerJob]] = {}
-    for job in jobs:
-        hold, until = hold_for(
-            job.scheduled_for, 0 if job.status == Status.FAILED else job.retry_count, job.max_retries
-        )
-        groups.setdefault((Status(job.status), hold, until), []).append(job)
-    for (source, hold, until), group in groups.items():
-        queued_at = Case(*(When(pk=job.pk, then=Value(stamps[job.pk])) for job in group), output_field=DateTimeField())
-        expiries = {job.pk: job.expiry(stamps[job.pk], job.scheduled_for) for job in group}
-        limited = [When(pk=job_id, then=Value(moment)) for job_id, moment in expiries.items() if moment]
-        expires_at = Case(*limited, output_field=DateTimeField()) if limited else None
-        values: dict[str, Any] = {"queued_at": queued_at, "hold": hold, "hold_until": until, "expires_at": expires_at}
-        if source == Status.FAILED:
-            values |= RESULT_CLEARED
+def _move(
+    jobs: Sequence[ContainerJob], source: Status, stamps: Mapping[Any, datetime], using: str
+) -> dict[ContainerJob, dict[str, Any]]:
+    """The rows of ``jobs``, all in ``source``, are queued; returns what each was given, for ``_show``."""
+    written = {job: _queued_values(job, stamps[job.pk]) for job in jobs}
+    shared = RESULT_CLEARED if source == Status.FAILED else {}
+    for start in range(0, len(jobs), _AT_ONCE):
+        group = jobs[start : start + _AT_ONCE]
+        values = {
+            name: _each_row(name, {job: written[job][name] for job in group})
+            for name in written[group[0]]
+        }  # fmt: skip
         subjects = [Subject(job.pk, job.attempt) for job in group]
         moved = lifecycle.transition(
             TABLES, ContainerJob.objects.using(using), subjects,
-            to=Status.QUEUED, verb=Verb.QUEUE, values=values, sources=[source],
+            to=Status.QUEUED, verb=Verb.QUEUE, values={**values, **shared}, sources=[source],
         )  # fmt: skip
         if len(moved) < len(subjects):
             missing = next(subject.job_id for subject in subjects if subject not in moved)
             raise JobAlreadyQueuedError(f"Job {missing} left the status {source} meanwhile; none was queued.")
-        for job in group:
-            job.status, job.hold, job.hold_until, job.queued_at = Status.QUEUED, hold, until, stamps[job.pk]
-            job.expires_at = expiries[job.pk]
-            if source == Status.FAILED:
-                for name, value in {
-                    **RESULT_CLEARED,
-                    "launched_at": None,
-                    "started_at": None,
-                    "finished_at": None,
-                }.items():
-                    setattr(job, name, value)
-            job.mark_as_loaded()
+    return {job: {**values, **shared} for job, values in written.items()}
+
+
+def _queued_values(job: ContainerJob, queued_at: datetime) -> dict[str, Any]:
+    """What a saved job gets; with the hold goes what it was judged by, saved or not."""
+    retries = 0 if job.status == Status.FAILED else job.retry_count
+    hold, until = hold_for(job.scheduled_for, retries, job.max_retries)
+    return {
+        "queued_at": queued_at, "hold": hold, "hold_until": until, "priority": job.priority,
+        "scheduled_for": job.scheduled_for, "max_retries": job.max_retries,
+        "expires_at": job.expiry(queued_at, job.scheduled_for),
+    }  # fmt: skip
+
+
+def _each_row(name: str, values: Mapping[ContainerJob, Any]) -> Any:
+    """The value itself where all share it, else to each row its own."""
+    first = next(iter(values.values()))
+    if all(value == first for value in values.values()):
+        return first
+    field = next(field for field in ContainerJob._meta.concrete_fields if field.name == name)
+    known = ((job, value) for job, value in values.items() if value is not None)
+    return Case(*(When(pk=job.pk, then=Value(value)) for job, value in known), output_field=field)
+
+
+def _show(written: Mapping[ContainerJob, Mapping[str, Any]]) -> None:
+    """The instances are as their rows are. Only once all is written: a failure leaves them as they were."""
+    unstarted = {"launched_at": None, "started_at": None, "finished_at": None, "worker": None, "hold_reason": ""}
+    for job, values in written.items():
+        for name, value in {"status": Status.QUEUED, **unstarted, **values}.items():
+            setattr(job, name, value)
+        job.mark_as_loaded()

@@ -12,10 +12,11 @@ from functools import partial
 from typing import Any, Final, NamedTuple
 from uuid import UUID
 
-from django.db import models, transaction
+from django.db import connections, models, transaction
 
 from container_manager import signals
 from container_manager.clock import DatabaseNow
+from container_manager.conflicts import retry_on_conflict
 from container_manager.journal import append_events
 from container_manager.states import ACTIVE, TERMINAL, TRANSITIONS, Hold, Status, Verb, sources_of
 
@@ -75,16 +76,18 @@ def transition(
     Returns exactly those, in order. Each has one event; jobs that leave the active statuses
     have no open attempt left. One guarded UPDATE for the whole group; only when somebody
     moved some of them meanwhile is each asked on its own. Atomic; joins the caller's
-    transaction. ``jobs`` carries the caller's own guard (attempt, worker); ``sources``
-    narrows the statuses to come from, never widens them. ``are_locked``: the caller has locked
-    the rows and seen their status, so all move, and no savepoint is spent on the doubt.
+    transaction, and without one is tried again after a deadlock. ``jobs`` carries the caller's
+    own guard (attempt, worker); ``sources`` narrows the statuses to come from, never widens
+    them. ``are_locked``: the caller has locked the rows and seen their status, so all move, and
+    no savepoint is spent on the doubt.
     """
     if not subjects:
         return []
     using = jobs.db
     allowed = sources_of(to) if sources is None else sources_of(to) & frozenset(sources)
     written: dict[str, Any] = {**_IMPLIED[to], **_NOT_WAITING, **(values or {}), "status": to}
-    try:
+
+    def move() -> list[Subject]:
         with transaction.atomic(using=using, savepoint=len(subjects) > 1 and not are_locked):
             moved = jobs.filter(pk__in=[subject.job_id for subject in subjects], status__in=allowed).update(**written)
             if moved < len(subjects):
@@ -95,6 +98,10 @@ def transition(
                 close_attempts(tables, using, subjects, attempt_values or {})
             record(tables, using, subjects, verb, actor=actor, message=message, data=data)
             _announce(tables, using, subjects, verb=verb, status=to, actor=actor, message=message)
+        return list(subjects)
+
+    try:
+        return move() if connections[using].in_atomic_block else retry_on_conflict(move)
     except _PartlyMovedError:
         singly = partial(
             transition, tables, jobs, to=to, verb=verb, values=values, attempt_values=attempt_values,
@@ -102,7 +109,6 @@ def transition(
         )  # fmt: skip
         with transaction.atomic(using=using):
             return [moved for subject in subjects for moved in singly([subject])]
-    return list(subjects)
 
 
 def announce_new(tables: Tables, using: str, subjects: Sequence[Subject], *, verb: Verb, actor: str = SYSTEM) -> None:

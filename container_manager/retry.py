@@ -8,7 +8,7 @@ infrastructure failure, and reruns after the application failed.
 from __future__ import annotations
 
 import random
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -89,19 +89,27 @@ def policy_from_settings(values: Mapping[str, Any]) -> RetryPolicy:
     """
     known = {"rules", "max_reruns", "max_infra_reruns", "first_delay", "longest_delay"}
     errors = [f"unknown key {key!r}, known: {', '.join(sorted(known))}" for key in values if key not in known]
+    numbers = {key: value for key, value in values.items() if key in known and key != "rules"}
+    for key, value in numbers.items():
+        kinds = int if key.startswith("max_") else (int, float)
+        if not isinstance(value, kinds) or isinstance(value, bool) or value < 0:
+            errors.append(f"{key} is {value!r}; give a number from 0 up")
     rules: list[Rule] = []
     for position, rule in enumerate(values.get("rules", ())):
         try:
-            rules.append(
-                Rule(
-                    retry=bool(rule["retry"]),
-                    outcomes=frozenset(Outcome(outcome) for outcome in rule.get("outcomes", ())),
-                    exit_codes=frozenset(int(code) for code in rule.get("exit_codes", ())),
-                )
-            )
-        except (KeyError, ValueError, TypeError, AttributeError) as error:
-            errors.append(f"rule {position}: {error!r}; a rule has retry, outcomes and exit_codes")
+            rules.append(_rule(**rule))
+        except (ValueError, TypeError) as error:
+            errors.append(f"rule {position}: {error}; a rule has retry, outcomes and exit_codes")
     if errors:
         raise PolicyError(errors)
-    numbers = {key: value for key, value in values.items() if key != "rules"}
     return RetryPolicy(rules=tuple(rules), **numbers)
+
+
+def _rule(*, retry: bool, outcomes: Sequence[str] = (), exit_codes: Sequence[int] = ()) -> Rule:
+    if not isinstance(retry, bool):
+        raise TypeError(f"retry is {retry!r}, not True or False")
+    return Rule(
+        retry=retry,
+        outcomes=frozenset(Outcome(outcome) for outcome in outcomes),
+        exit_codes=frozenset(int(code) for code in exit_codes),
+    )

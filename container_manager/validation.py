@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 import shlex
 from collections.abc import Mapping, Sequence
@@ -9,7 +10,14 @@ from typing import Any, Final
 
 from container_manager.specs import LABEL_PREFIX
 
+LARGEST_INTEGER: Final = 2_147_483_647
+"""What an integer column holds on every database."""
 QUEUE_NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.:-]{0,63}")
+
+
+def _can_be_passed(text: str) -> bool:
+    """Whether a program, and every database, can take it."""
+    return "\0" not in text and not any("\ud800" <= character <= "\udfff" for character in text)
 
 
 def argument_list(command: str | Sequence[str]) -> tuple[str, ...]:
@@ -19,19 +27,18 @@ def argument_list(command: str | Sequence[str]) -> tuple[str, ...]:
 
 def command_problems(command: Any) -> list[str]:
     """For ``command`` and ``entrypoint``: a string, or a list of strings; ``""`` and ``[]`` mean the image's own."""
-    if isinstance(command, str):
-        if "\0" in command:
-            return ["NUL characters cannot be passed to a program; remove them."]
-        try:
-            shlex.split(command)
-        except ValueError as error:
-            return [f"Not a command: {error}. Close the quotes, or give a list of arguments."]
-        return []
-    if isinstance(command, list | tuple) and all(isinstance(argument, str) for argument in command):
-        if any("\0" in argument for argument in command):
-            return ["NUL characters cannot be passed to a program; remove them."]
-        return []
-    return ["Give a string, or a list of strings."]
+    is_list = isinstance(command, list | tuple) and all(isinstance(argument, str) for argument in command)
+    if not isinstance(command, str) and not is_list:
+        return ["Give a string, or a list of strings."]
+    if not all(map(_can_be_passed, [command] if isinstance(command, str) else command)):
+        return ["NUL and lone surrogates cannot be passed to a program; remove them."]
+    try:
+        arguments = argument_list(command)
+    except ValueError as error:
+        return [f"Not a command: {error}. Close the quotes, or give a list of arguments."]
+    if (command and not arguments) or (arguments and not arguments[0]):
+        return ["The program's name, the first word, is empty."]
+    return []
 
 
 def environment_problems(environment: Any) -> list[str]:
@@ -40,12 +47,12 @@ def environment_problems(environment: Any) -> list[str]:
         return ['Give an object of strings: {"NAME": "value"}.']
     problems = []
     for name, value in environment.items():
-        if not isinstance(name, str) or not name or "=" in name or "\0" in name:
+        if not isinstance(name, str) or not name or "=" in name or not _can_be_passed(name):
             problems.append(f"{name!r} is not a variable's name: no '=', no NUL, not empty.")
         elif not isinstance(value, str):
             problems.append(f"{name}: the value {value!r} is not a string; quote it.")
-        elif "\0" in value:
-            problems.append(f"{name}: a value cannot hold NUL characters; remove them.")
+        elif not _can_be_passed(value):
+            problems.append(f"{name}: a value cannot hold NUL or lone surrogates; remove them.")
     return problems
 
 
@@ -55,15 +62,32 @@ def label_problems(labels: Any) -> list[str]:
         return ['Give an object of strings: {"team": "video"}.']
     problems = []
     for name, value in labels.items():
-        if not isinstance(name, str) or not name or "\0" in name or not isinstance(value, str) or "\0" in value:
+        if not all(isinstance(text, str) and _can_be_passed(text) for text in (name, value)) or not name:
             problems.append(f"{name!r}: names and values are strings without NUL, names not empty.")
         elif name.startswith(LABEL_PREFIX):
             problems.append(f"{name!r}: names that begin with {LABEL_PREFIX!r} are reserved.")
     return problems
 
 
-def text_problems(text: str) -> list[str]:
-    return ["NUL characters are not allowed; remove them."] if "\0" in text else []
+def text_problems(text: Any, longest: int) -> list[str]:
+    """A string that every database takes, of at most ``longest`` characters."""
+    if not isinstance(text, str):
+        return [f"Give a string, not {text!r}; empty means none."]
+    if not _can_be_passed(text):
+        return ["NUL and lone surrogates are not allowed; remove them."]
+    return [f"Give at most {longest} characters, not {len(text)}."] if len(text) > longest else []
+
+
+def whole_number_problems(value: Any, lowest: int, highest: int = LARGEST_INTEGER) -> list[str]:
+    if isinstance(value, int) and not isinstance(value, bool) and lowest <= value <= highest:
+        return []
+    return [f"Give a whole number from {lowest} to {highest}."]
+
+
+def cores_problems(value: Any) -> list[str]:
+    if isinstance(value, int | float) and not isinstance(value, bool) and 0 < value < math.inf:
+        return []
+    return ["Give a number of cores above 0, or leave it empty."]
 
 
 def queue_problems(queue: Any) -> list[str]:

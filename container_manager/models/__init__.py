@@ -7,6 +7,7 @@ from container_manager.models.host import ExecutorHost
 from container_manager.models.installation import Installation
 from container_manager.models.job import TABLES, ContainerJob
 from container_manager.models.log import JobLog
+from container_manager.models.rollup import MinuteRollup
 from container_manager.models.worker import Worker
 
 __all__ = [
@@ -18,5 +19,6 @@ __all__ = [
     "JobAttempt",
     "JobEvent",
     "JobLog",
+    "MinuteRollup",
     "Worker",
 ]

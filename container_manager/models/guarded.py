@@ -73,9 +73,9 @@ class GuardedModel(models.Model):
     def mark_as_loaded(self, names: Iterable[str] | None = None) -> None:
         """The instance's guarded values are taken for the row's."""
         state = self.__dict__
-        for name in self.guarded_fields if names is None else self.guarded_fields.intersection(names):
-            if name in state:
-                self._loaded[name] = state[name]
+        marked = self.guarded_fields if names is None else self.guarded_fields.intersection(names)
+        # A new dictionary: copy.copy() of an instance shares the old one.
+        self._loaded = {**self._loaded, **{name: state[name] for name in marked if name in state}}
 
     def guarded_changes(self) -> dict[str, Any]:
         """Guarded columns whose value on this instance differs from the one that was loaded."""

@@ -51,6 +51,10 @@ RESULT_CLEARED: Final[Mapping[str, Any]] = {
     "exit_code": None, "outcome": "", "error": "", "result": None, "progress": None, "cancel_requested_at": None,
 }  # fmt: skip
 """What queueing a failed job again forgets. ``attempt`` is not among it: it only grows."""
+_JUDGED: Final = frozenset({"scheduled_for", "retry_count", "max_retries", "queued_at"})
+"""What ``hold_for`` reads, and when it was queued."""
+_UNQUEUED: Final = frozenset({Status.PENDING, Status.FAILED})
+"""Statuses from which a job enters the queue anew."""
 
 
 class ContainerJob(Specification, GuardedModel):
@@ -184,18 +188,13 @@ class ContainerJob(Specification, GuardedModel):
         table has no such edge, or the row is no longer in this instance's status.
         """
         target = Status(status)
+        if target == Status.QUEUED and self.status in _UNQUEUED:
+            values = self._queue_values(Status(self.status), values)
         self._move(target, values, using=self.write_alias, verb=_VERBS[target])
 
     def mark_as_queued(self, scheduled_for: datetime | None = None, **values: Any) -> None:
         """In the queue, at its end; a failed job starts afresh. ``None`` keeps a ``scheduled_for`` already set."""
-        queued_at = values.pop("queued_at", None) or timezone.now()
-        written = {"queued_at": queued_at, **values}
-        if self.status == Status.FAILED:
-            written |= RESULT_CLEARED
-        written["scheduled_for"] = scheduled_for or self.scheduled_for
-        hold, until = hold_for(written["scheduled_for"], written.get("retry_count", self.retry_count), self.max_retries)
-        written["expires_at"] = self.expiry(queued_at, written["scheduled_for"])
-        self.transition_to(Status.QUEUED, hold=hold, hold_until=until, **written)
+        self.transition_to(Status.QUEUED, scheduled_for=scheduled_for or self.scheduled_for, **values)
 
     def mark_as_running(self) -> None:
         """Running by means of the caller's own: a queued job passes through LAUNCHING."""
@@ -263,21 +262,35 @@ class ContainerJob(Specification, GuardedModel):
         return max(queued_at, scheduled_for or queued_at) + timedelta(seconds=self.queue_timeout_seconds)
 
     def save_guarded(self, changes: dict[str, Any], using: str) -> None:
+        if "status" not in self._loaded:  # deferred
+            self._loaded = {**ContainerJob.objects.using(using).values("status").get(pk=self.pk), **self._loaded}
         loaded = Status(self._loaded["status"])
         target = Status(changes.pop("status", loaded))
         if loaded == target == Status.PENDING and changes.get("queued_at"):
             target = Status.QUEUED
-        touches_hold = not changes.keys().isdisjoint({"scheduled_for", "retry_count", "max_retries", "queued_at"})
-        if target == Status.QUEUED and "hold" not in changes and (touches_hold or target != loaded):
+        self.status = loaded
+        if target == Status.QUEUED and loaded in _UNQUEUED:
+            changes = self._queue_values(loaded, changes)
+        elif target == Status.QUEUED and "hold" not in changes and (target != loaded or _JUDGED & changes.keys()):
             hold, until = hold_for(self.scheduled_for, self.retry_count, self.max_retries)
             changes |= {"hold": hold, "hold_until": until}
         if target == loaded:
             self._write(changes, using)
-            return
-        if target == Status.QUEUED:
-            changes.setdefault("queued_at", self.queued_at or timezone.now())
-        self.status = loaded
-        self._move(target, changes, using=using, verb=_VERBS[target])
+        else:
+            self._move(target, changes, using=using, verb=_VERBS[target])
+
+    def _queue_values(self, source: states.Status, values: Mapping[str, Any]) -> dict[str, Any]:
+        """
+        What the row of a job gets that enters the queue from ``source``, given ``values``.
+
+        With the hold goes what it was judged by, saved or not, so that the row never contradicts itself.
+        """
+        cleared = RESULT_CLEARED if source == Status.FAILED else {}
+        own = {"scheduled_for": self.scheduled_for, "max_retries": self.max_retries, "retry_count": self.retry_count}
+        known = {**own, **cleared, **values, "queued_at": values.get("queued_at") or timezone.now()}
+        hold, until = hold_for(known["scheduled_for"], known["retry_count"], known["max_retries"])
+        expires_at = self.expiry(known["queued_at"], known["scheduled_for"])
+        return {"hold": hold, "hold_until": until, "expires_at": expires_at, **known}
 
     @property
     def write_alias(self) -> str:

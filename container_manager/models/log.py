@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Final
 
 from django.db import models
@@ -12,12 +12,14 @@ from django.db import models
 from container_manager.specs import LogEntry, Stream
 
 _FRAME: Final = struct.Struct(">BQI")
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND: Final = timedelta(microseconds=1)
 _STREAMS: Final = (Stream.STDOUT, Stream.STDERR)
 
 
 def pack(entry: LogEntry) -> bytes:
     """One entry as a frame: stream, microseconds since the epoch (0 = unknown), length, bytes."""
-    moment = int(entry.at.timestamp() * 1_000_000) if entry.at else 0
+    moment = max(0, (entry.at - _EPOCH) // _MICROSECOND) if entry.at else 0
     return _FRAME.pack(_STREAMS.index(entry.stream), moment, len(entry.data)) + entry.data
 
 
@@ -27,7 +29,7 @@ def unpack(data: bytes) -> Iterator[LogEntry]:
     while position < len(view):
         stream, moment, length = _FRAME.unpack_from(view, position)
         position += _FRAME.size
-        at = datetime.fromtimestamp(moment / 1_000_000, UTC) if moment else None
+        at = _EPOCH + moment * _MICROSECOND if moment else None
         yield LogEntry(_STREAMS[stream], bytes(view[position : position + length]), at)
         position += length
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from django.core.validators import MinValueValidator
 from django.db import models
@@ -13,7 +13,12 @@ from django.utils.translation import gettext_lazy as _
 
 from container_manager import conf, validation
 from container_manager.models.environment import EnvironmentTemplate
-from container_manager.states import PRIORITY_HIGHEST, PRIORITY_LOWEST
+from container_manager.states import PRIORITY_HIGHEST, PRIORITY_LOWEST, OnLost
+
+_TEXTS: Final = {
+    "name": 200, "image": 500, "working_directory": 500, "user": 100, "network": 100, "gpus": 100, "retry_policy": 50,
+}  # fmt: skip
+"""How long each may be on every database."""
 
 
 class Specification(models.Model):
@@ -66,6 +71,7 @@ class Specification(models.Model):
         priority: int
         max_retries: int
         retry_policy: str
+        on_lost: str
         scheduled_for: datetime | None
 
     def specification_problems(self) -> dict[str, list[str]]:
@@ -76,32 +82,33 @@ class Specification(models.Model):
         problems["environment"] += validation.environment_problems(self.environment)
         problems["labels"] += validation.label_problems(self.labels)
         problems["queue"] += validation.queue_problems(self.queue)
-        for field in ("name", "image", "working_directory", "user", "network", "gpus"):
-            problems[field] += validation.text_problems(getattr(self, field))
+        for field, longest in _TEXTS.items():
+            problems[field] += validation.text_problems(getattr(self, field), longest)
         if not self.command and not self.entrypoint and not self.image:
             problems["command"].append("Give a command, or an image whose own command is to run.")
         if self.shell and not isinstance(self.command, str):
             problems["command"].append("With shell=True the command is one string; a list needs no shell.")
-        if self.retry_policy not in conf.retry_policies():
-            known = ", ".join(sorted(name for name in conf.retry_policies() if name))
-            problems["retry_policy"].append(f"There is no retry policy {self.retry_policy!r}. Known: {known}.")
-        for field in ("memory_limit", "cpu_limit", "timeout_seconds", "queue_timeout_seconds"):
-            value = getattr(self, field)
-            if value is not None and not (isinstance(value, int | float) and value > 0):
-                problems[field].append("Give a number above 0, or leave it empty.")
-        problems["priority"] += _whole_number_problems(self.priority, PRIORITY_LOWEST, PRIORITY_HIGHEST)
-        problems["max_retries"] += _whole_number_problems(self.max_retries, 0, None)
-        if self.scheduled_for is not None and timezone.is_naive(self.scheduled_for):
+        self._add_choice_problems(problems)
+        self._add_number_problems(problems)
+        moment: Any = self.scheduled_for
+        if moment is not None and (not isinstance(moment, datetime) or timezone.is_naive(moment)):
             problems["scheduled_for"].append("Give an aware datetime: django.utils.timezone.make_aware(...).")
         return {field: messages for field, messages in problems.items() if messages}
 
+    def _add_choice_problems(self, problems: defaultdict[str, list[str]]) -> None:
+        if self.shell not in (True, False):
+            problems["shell"].append("Give True or False.")
+        if self.on_lost not in OnLost.values:
+            problems["on_lost"].append(f"Give one of {', '.join(OnLost.values)}.")
+        if not problems["retry_policy"] and self.retry_policy not in conf.retry_policies():
+            known = ", ".join(sorted(name for name in conf.retry_policies() if name))
+            problems["retry_policy"].append(f"There is no retry policy {self.retry_policy!r}. Known: {known}.")
 
-def _whole_number_problems(value: Any, lowest: int, highest: int | None) -> list[str]:
-    if (
-        isinstance(value, int)
-        and not isinstance(value, bool)
-        and value >= lowest
-        and (highest is None or value <= highest)
-    ):
-        return []
-    return [f"Give a whole number from {lowest}" + (f" to {highest}." if highest is not None else " up.")]
+    def _add_number_problems(self, problems: defaultdict[str, list[str]]) -> None:
+        for field in ("memory_limit", "timeout_seconds", "queue_timeout_seconds"):
+            if (value := getattr(self, field)) is not None:
+                problems[field] += validation.whole_number_problems(value, 1)
+        if self.cpu_limit is not None:
+            problems["cpu_limit"] += validation.cores_problems(self.cpu_limit)
+        problems["priority"] += validation.whole_number_problems(self.priority, PRIORITY_LOWEST, PRIORITY_HIGHEST)
+        problems["max_retries"] += validation.whole_number_problems(self.max_retries, 0)

@@ -96,6 +96,17 @@ def test_cpu_and_memory_count_where_the_host_declares_them(host: ExecutorHost, w
     assert [claimed.job for claimed in claim(host, worker)] == [other]
 
 
+@pytest.mark.parametrize(("capacity", "limit"), [("cpu_capacity", "cpu_limit"), ("memory_capacity", "memory_limit")])
+def test_one_claim_of_many_keeps_to_each_capacity_by_itself(
+    host: ExecutorHost, worker: UUID, capacity: str, limit: str
+) -> None:
+    ExecutorHost.objects.update(**{capacity: 10})
+    host.refresh_from_db()
+    queue_manager.queue_jobs([ContainerJob(**{"command": "true", limit: needs}) for needs in (3, 3, 3, 3, 1, None)])
+    taken = [getattr(claimed.job, limit) for claimed in claim(host, worker)]
+    assert taken == [3, 3, 3, 1, None], "the fourth does not fit, what needs no more than is left does"
+
+
 def test_a_job_that_fits_nowhere_is_held_says_why_and_blocks_nobody(host: ExecutorHost, worker: UUID) -> None:
     ExecutorHost.objects.update(memory_capacity=1000)
     host.refresh_from_db()

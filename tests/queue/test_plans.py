@@ -1,106 +1,195 @@
-"""The plans of the hot queries at a deep backlog: the right index, and rows scanned in proportion to the batch."""
+"""Claim, promotion and expiry at a deep backlog: the right index, few rows read, few locked."""
 
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
 import pytest
-from django.db import connection
+from django.conf import settings
+from django.db import connection, models, transaction
 from django.utils import timezone
 from uuid_utils.compat import uuid7
 
 from container_manager import claiming
-from container_manager.models import ContainerJob, ExecutorHost
+from container_manager.models import ContainerJob, ExecutorHost, JobAttempt
 from container_manager.states import Hold, Status
 
-pytestmark = [pytest.mark.django_db, pytest.mark.slow]
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.slow]
 
-READY, HELD, FINISHED, OTHER = 20_000, 10_000, 10_000, 10_000
+SEEDS, DOUBLINGS = 400, 5
+DEPTH = SEEDS << DOUBLINGS
+"""Rows of each kind: ready, held and due, finished, and overdue in another queue."""
 BATCH = 50
+NEW_ID = {"postgresql": "gen_random_uuid()", "mysql": "UUID()", "sqlite": "lower(hex(randomblob(16)))"}
+JOBS, ATTEMPTS = ContainerJob._meta.db_table, JobAttempt._meta.db_table
+
+
+def double(model: type[models.Model]) -> None:
+    """Each row of ``model`` is there twice, under another id."""
+    quote = connection.ops.quote_name
+    columns = [str(field.column) for field in model._meta.concrete_fields if field.column != "id"]
+    names = ", ".join(map(quote, columns))
+    with connection.cursor() as cursor:
+        cursor.execute(
+            f"INSERT INTO {quote(model._meta.db_table)} ({quote('id')}, {names}) "  # noqa: S608 - our own names
+            f"SELECT {NEW_ID[connection.vendor]}, {names} FROM {quote(model._meta.db_table)}"
+        )
 
 
 @pytest.fixture
 def backlog(host: ExecutorHost) -> None:
-    """Ready jobs, and beside them scheduled ones, finished ones and another queue."""
-    now, later = timezone.now(), timezone.now() + timedelta(days=1)
+    now = timezone.now()
+    past = now - timedelta(hours=1)
 
-    def rows(count: int, **fields: Any) -> list[ContainerJob]:
-        return [ContainerJob(command="true", priority=number % 5 * 20, **fields) for number in range(count)]
+    def seeds(**fields: Any) -> list[ContainerJob]:
+        return [
+            ContainerJob(command="true", priority=number % 5 * 20, queued_at=past + timedelta(seconds=number), **fields)
+            for number in range(SEEDS)
+        ]
 
-    for jobs in (
-        rows(READY, queued_at=now),
-        rows(HELD, queued_at=now, scheduled_for=later),
-        rows(FINISHED, status=Status.COMPLETED),
-        rows(OTHER, queued_at=now, queue="other"),
-    ):
-        ContainerJob.objects.bulk_create(jobs, batch_size=2000)
-    if connection.vendor != "mysql":  # where it would commit, and statistics keep up by themselves
-        with connection.cursor() as cursor:
-            cursor.execute("ANALYZE")
-
-
-def explain(queryset: Any) -> tuple[str, int]:
-    """The plan as text, and how many rows it read; 0 where the database does not say."""
-    sql, parameters = queryset.query.sql_with_params()
-    prefix = {"postgresql": "EXPLAIN (ANALYZE, FORMAT JSON) ", "mysql": "ANALYZE FORMAT=JSON "}.get(
-        connection.vendor, "EXPLAIN QUERY PLAN "
+    ContainerJob.objects.bulk_create([
+        *seeds(),
+        *seeds(hold=Hold.BACKOFF, hold_until=past),
+        *seeds(status=Status.COMPLETED),
+        *seeds(queue="other", queue_timeout_seconds=1),
+    ])  # fmt: skip
+    for _ in range(DOUBLINGS):
+        double(ContainerJob)
+    finished = ContainerJob.objects.filter(status=Status.COMPLETED)[:2000]
+    JobAttempt.objects.bulk_create(
+        JobAttempt(job=job, number=1, host=host, launched_at=now, finished_at=now) for job in finished
     )
+    tables = f"{JOBS}, {ATTEMPTS}"
     with connection.cursor() as cursor:
-        cursor.execute(prefix + sql, parameters)
+        for statement in [f"ANALYZE TABLE {tables}"] if connection.vendor == "mysql" else ["ANALYZE"]:
+            cursor.execute(statement)
+            if cursor.description:
+                cursor.fetchall()
+
+
+@dataclass
+class Plan:
+    sql: str
+    text: str
+    rows_read: int
+    """0 where the database does not tell."""
+
+
+@contextmanager
+def explained(plans: list[Plan]) -> Iterator[None]:
+    """The plan of every statement on jobs and attempts, with its rows counted, just before it runs."""
+    is_explaining = False
+
+    def explain_first(execute: Any, sql: str, parameters: Any, many: bool, context: Any) -> Any:
+        nonlocal is_explaining
+        if not is_explaining and sql.startswith(("SELECT", "UPDATE")) and (JOBS in sql or ATTEMPTS in sql):
+            is_explaining = True
+            try:
+                plans.append(explain(sql, parameters))
+            finally:
+                is_explaining = False
+        return execute(sql, parameters, many, context)
+
+    with connection.execute_wrapper(explain_first):
+        yield
+
+
+def explain(sql: str, parameters: Any) -> Plan:
+    prefixes = {
+        "postgresql": "EXPLAIN (ANALYZE, FORMAT JSON) ",
+        "mysql": "ANALYZE FORMAT=JSON ",
+        "sqlite": "EXPLAIN QUERY PLAN ",
+    }
+    with transaction.atomic(), connection.cursor() as cursor:
+        cursor.execute(prefixes[connection.vendor] + sql, parameters)
         rows = cursor.fetchall()
+        transaction.set_rollback(True)  # it may be an UPDATE, and was run
     if connection.vendor == "sqlite":
-        return " ".join(str(row[3]) for row in rows), 0
-    plan = rows[0][0] if not isinstance(rows[0][0], str) else json.loads(rows[0][0])
-    return json.dumps(plan), _rows_read(plan)
+        return Plan(sql, "; ".join(str(row[3]) for row in rows), 0)
+    plan = json.loads(rows[0][0]) if isinstance(rows[0][0], str) else rows[0][0]
+    return Plan(sql, json.dumps(plan), rows_read(plan))
 
 
-def _rows_read(plan: Any) -> int:
+def rows_read(plan: Any) -> int:
+    """Rows that the scans of a plan looked at, kept or not, over all of their loops."""
     if isinstance(plan, list):
-        return max((_rows_read(part) for part in plan), default=0)
+        return sum(map(rows_read, plan))
     if not isinstance(plan, dict):
         return 0
-    own = float(plan.get("Actual Rows", plan.get("r_rows", 0)) or 0) + float(plan.get("Rows Removed by Filter", 0))
-    return max(int(own), *(_rows_read(part) for part in plan.values()), 0)
+    own = 0.0
+    if "Relation Name" in plan and plan["Node Type"] != "ModifyTable":
+        removed = plan.get("Rows Removed by Filter", 0) + plan.get("Rows Removed by Index Recheck", 0)
+        own = (plan["Actual Rows"] + removed) * plan["Actual Loops"]
+    elif "table_name" in plan:
+        own = (plan.get("r_rows") or 0) * plan.get("r_loops", 1)
+    return round(own) + sum(rows_read(part) for part in plan.values())
 
 
-def test_the_ready_index_serves_claim_and_head_and_the_due_index_promotion(backlog: None) -> None:
-    for queryset in (
-        claiming.ready_jobs("default", "default")[:BATCH],
-        claiming.ready_jobs("default", "default").values_list("priority", "queued_at")[:1],
-    ):
-        plan, read = explain(queryset)
-        assert "cm_job_ready" in plan
-        assert "TEMP B-TREE" not in plan
-        assert "filesort" not in plan
-        assert read <= BATCH
-    due = ContainerJob.objects.filter(hold_until__lte=timezone.now(), status=Status.QUEUED).order_by("hold_until", "id")
-    plan, read = explain(due.values_list("pk", flat=True)[:500])
-    assert "cm_job_due" in plan
-    assert read <= 500
+def assert_proportional(plans: list[Plan], batch: int) -> None:
+    for plan in plans:
+        assert "TEMP B-TREE" not in plan.text, plan
+        assert "filesort" not in plan.text, plan
+        assert "Seq Scan" not in plan.text, plan
+        assert f"SCAN {JOBS}" not in plan.text, plan
+        assert plan.rows_read <= 2 * batch, plan
 
 
-def test_a_claim_on_mariadb_locks_only_the_rows_it_takes(backlog: None, host: ExecutorHost) -> None:
-    if connection.vendor != "mysql":
-        pytest.skip("the others lock rows, not index ranges")
-    claimed = claiming.claim(host, uuid7(), queue="default", limit=5, using="default")
-    assert len(claimed) == 5
-    with connection.cursor() as cursor:
-        cursor.execute(
-            "SELECT trx_rows_locked FROM information_schema.innodb_trx WHERE trx_mysql_thread_id = CONNECTION_ID()"
-        )
-        locked = cursor.fetchone()[0]
-    # The test's own transaction holds the backlog's rows too, so only the growth of a second claim says something.
-    claiming.claim(host, uuid7(), queue="default", limit=5, using="default")
-    with connection.cursor() as cursor:
-        cursor.execute(
-            "SELECT trx_rows_locked FROM information_schema.innodb_trx WHERE trx_mysql_thread_id = CONNECTION_ID()"
-        )
-        assert cursor.fetchone()[0] - locked < 200
+def using(plans: list[Plan], index: str) -> int:
+    return sum(index in plan.text for plan in plans)
 
 
-def test_held_jobs_are_not_in_the_ready_index(backlog: None) -> None:
-    held = ContainerJob.objects.filter(hold=Hold.SCHEDULE).count()
-    assert held == HELD
-    assert claiming.ready_jobs("default", "default").count() == READY
+def test_no_statement_reads_more_than_its_batch(backlog: None, host: ExecutorHost) -> None:
+    assert ContainerJob.objects.count() == 4 * DEPTH
+
+    plans: list[Plan] = []
+    with explained(plans):
+        claims = claiming.claim(host, uuid7(), queue="default", limit=BATCH, using="default")
+    assert len(claims) == BATCH
+    assert len(plans) == 3, "the attempts of the host, the ready jobs, and the jobs' update"
+    assert using(plans, "cm_job_ready") >= 1
+    assert connection.vendor == "sqlite" or max(plan.rows_read for plan in plans) >= BATCH, "they are counted"
+    assert_proportional(plans, BATCH)
+
+    plans = []
+    with explained(plans):
+        assert sorted(claiming.queue_heads("default", ["default", "other", "none"])) == ["default", "other"]
+    assert using(plans, "cm_job_ready") == 3
+    assert_proportional(plans, 1)
+
+    plans = []
+    with explained(plans):
+        assert claiming.promote("default", limit=BATCH) == BATCH
+    assert using(plans, "cm_job_due") >= 1
+    assert_proportional(plans, BATCH)
+
+    plans = []
+    with explained(plans):
+        assert claiming.expire("default", limit=BATCH) == BATCH
+    assert using(plans, "cm_job_expires") >= 1
+    assert_proportional(plans, BATCH)
+
+
+@pytest.mark.skipif(settings.TEST_DATABASE != "mariadb", reason="the others lock rows, not the ranges they read")
+def test_a_claim_locks_the_rows_it_takes_and_hardly_another(
+    backlog: None, host: ExecutorHost, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    take, locked = claiming._take, []
+
+    def take_and_count(*arguments: Any) -> Any:
+        claims = take(*arguments)
+        with connection.cursor() as cursor:
+            cursor.execute(
+                "SELECT trx_rows_locked FROM information_schema.innodb_trx WHERE trx_mysql_thread_id = CONNECTION_ID()"
+            )
+            locked.append(cursor.fetchone()[0])
+        return claims
+
+    monkeypatch.setattr(claiming, "_take", take_and_count)
+    assert len(claiming.claim(host, uuid7(), queue="default", limit=5, using="default")) == 5
+    # An index entry and a row of each job, its attempt's, and the host's.
+    assert 0 < locked[0] <= 40

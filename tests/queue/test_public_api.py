@@ -390,3 +390,5 @@ class DequeueAndStatsTests(QueueTestCase):
         assert clone.pk != job.pk
         assert (clone.command, clone.environment, clone.priority) == (["a", "b"], {"X": "1"}, 90)
         assert (clone.status, clone.exit_code, clone.queued_at) == (Status.PENDING, None, None)
+        assert queue_manager.clone_job(job).priority == 70
+        assert ContainerJob.objects.get(pk=job.pk).status == Status.COMPLETED

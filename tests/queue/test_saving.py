@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+import pickle
 from datetime import timedelta
 from typing import Any
 
@@ -178,3 +180,133 @@ def test_a_second_open_attempt_is_an_error_of_the_database(host: ExecutorHost) -
     job = running(host)
     with pytest.raises(IntegrityError), transaction.atomic():
         JobAttempt.objects.create(job=job, active_job=job, number=2, host=host, launched_at=timezone.now())
+
+
+def test_an_instance_of_some_columns_is_saved_like_any_other(host: ExecutorHost) -> None:
+    job = queue_manager.create_and_queue(command="true")
+    later = timezone.now() + timedelta(hours=1)
+    partial = ContainerJob.objects.only("name").get(pk=job.pk)
+    partial.name, partial.scheduled_for = "n", later
+    partial.save()
+    job.refresh_from_db()
+    assert (job.name, job.scheduled_for, job.hold, job.status) == ("n", later, Hold.SCHEDULE, Status.QUEUED)
+    without_status = ContainerJob.objects.defer("status").get(pk=job.pk)
+    without_status.status = Status.PENDING
+    without_status.save()
+    job.refresh_from_db()
+    assert (job.status, job.queued_at, job.hold) == (Status.PENDING, None, Hold.NONE)
+
+
+def test_a_copy_of_an_instance_remembers_what_it_loaded_for_itself() -> None:
+    job = ContainerJob.objects.create(command="true")
+    for duplicate in (copy.copy(job), copy.deepcopy(job), pickle.loads(pickle.dumps(job))):  # noqa: S301 - our own
+        duplicate.mark_as_queued()
+        job.name += "x"
+        job.save()
+        row = ContainerJob.objects.get(pk=job.pk)
+        assert (row.status, row.name) == (Status.QUEUED, job.name)
+        duplicate.transition_to(Status.PENDING)
+
+
+def test_a_row_is_copied_as_django_says() -> None:
+    job = ContainerJob.objects.create(command="true", status=Status.COMPLETED)
+    original = job.pk
+    job.pk, job._state.adding, job.status, job.queued_at, job.launched_at = None, True, Status.PENDING, None, None
+    job.save()
+    assert job.pk != original
+    assert ContainerJob.objects.filter(status=Status.PENDING).get() == job
+
+
+def test_update_fields_writes_those_and_no_others() -> None:
+    job = ContainerJob.objects.create(command="true")
+    job.name, job.status, job.scheduled_for = "n", Status.QUEUED, timezone.now()
+    job.save(update_fields=["name"])
+    row = ContainerJob.objects.get(pk=job.pk)
+    assert (row.name, row.status, row.scheduled_for) == ("n", Status.PENDING, None)
+    job.save(update_fields=["status"])
+    row = ContainerJob.objects.get(pk=job.pk)
+    assert row.status == Status.QUEUED
+    assert row.events.count() == 1
+
+
+def test_a_change_that_loses_against_a_claim_is_refused(host: ExecutorHost) -> None:
+    job = queue_manager.create_and_queue(command="true")
+    stale = ContainerJob.objects.get(pk=job.pk)
+    queue_manager.launch_job(job)
+    stale.scheduled_for = timezone.now() + timedelta(hours=1)
+    with pytest.raises(InvalidTransitionError):
+        stale.save()
+    job.refresh_from_db()
+    assert (job.status, job.scheduled_for, job.hold) == (Status.RUNNING, None, Hold.NONE)
+
+
+@pytest.mark.parametrize("way", ["transition_to", "mark_as_queued", "save", "queue_job", "queue_jobs"])
+def test_a_failed_job_starts_afresh_whichever_way_it_is_queued(way: str) -> None:
+    job = ContainerJob.objects.create(
+        command="true", status=Status.FAILED, queued_at=timezone.now() - timedelta(days=1), launched_at=timezone.now(),
+        retry_count=3, rerun_count=1, infra_rerun_count=2, rescue_count=1, exit_code=1, outcome="app_error",
+        error="x", attempt=6, cancel_requested_at=timezone.now(), result={"a": 1}, progress=50,
+        queue_timeout_seconds=60,
+    )  # fmt: skip
+    if way == "save":
+        job.status = Status.QUEUED
+        job.save()
+    elif way == "queue_jobs":
+        queue_manager.queue_jobs([job])
+    elif way == "queue_job":
+        queue_manager.queue_job(job)
+    elif way == "transition_to":
+        job.transition_to(Status.QUEUED)
+    else:
+        job.mark_as_queued()
+    row = ContainerJob.objects.get(pk=job.pk)
+    assert row.guarded_changes() == {}
+    for found in (row, job):
+        assert (found.status, found.hold, found.attempt) == (Status.QUEUED, Hold.NONE, 6)
+        assert (found.retry_count, found.rerun_count, found.infra_rerun_count, found.rescue_count) == (0, 0, 0, 0)
+        assert (found.exit_code, found.outcome, found.error, found.result, found.progress) == (None, "", "", None, None)
+        assert (found.launched_at, found.finished_at, found.cancel_requested_at) == (None, None, None)
+        assert found.queued_at is not None
+        assert timezone.now() - found.queued_at < timedelta(minutes=1)
+        assert found.expires_at == found.queued_at + timedelta(seconds=60)
+    assert [event.verb for event in row.events.all()] == ["queue"]
+
+
+@pytest.mark.parametrize("way", ["queue_job", "queue_jobs", "mark_as_queued"])
+def test_the_hold_agrees_with_what_it_was_judged_by_even_where_that_was_not_saved(way: str) -> None:
+    for max_retries, hold in ((0, Hold.EXHAUSTED), (5, Hold.NONE)):
+        job = ContainerJob.objects.create(command="true", max_retries=0 if max_retries else 3)
+        job.max_retries = max_retries
+        if way == "queue_jobs":
+            queue_manager.queue_jobs([job])
+        elif way == "queue_job":
+            queue_manager.queue_job(job)
+        else:
+            job.mark_as_queued()
+        row = ContainerJob.objects.get(pk=job.pk)
+        assert (row.max_retries, row.hold) == (max_retries, hold)
+
+
+def test_a_dequeued_job_forgets_what_held_it() -> None:
+    later = timezone.now() + timedelta(hours=1)
+    job = queue_manager.queue_job(ContainerJob(command="true", queue_timeout_seconds=5), schedule_for=later)
+    assert job.expires_at == later + timedelta(seconds=5)
+    queue_manager.dequeue_job(job)
+    row = ContainerJob.objects.get(pk=job.pk)
+    assert (row.hold, row.hold_until, row.expires_at, row.scheduled_for) == (Hold.NONE, None, None, None)
+
+
+def test_an_active_job_is_protected_where_it_is_reached_from_elsewhere(host: ExecutorHost) -> None:
+    running(host)
+    with pytest.raises(ProtectedError):
+        host.delete()
+
+
+@pytest.mark.django_db(transaction=True)
+def test_the_database_itself_keeps_the_row_of_an_active_job(host: ExecutorHost) -> None:
+    job = running(host)
+    quoted = connection.ops.quote_name(ContainerJob._meta.db_table)
+    # SQLite looks at foreign keys at the commit only.
+    with pytest.raises(IntegrityError), transaction.atomic(), connection.cursor() as cursor:
+        cursor.execute(f"DELETE FROM {quoted}")  # noqa: S608 - our own name
+    assert ContainerJob.objects.filter(pk=job.pk).exists()

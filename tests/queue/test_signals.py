@@ -9,7 +9,8 @@ import pytest
 from django.db import transaction
 
 from container_manager import queue_manager, signals
-from container_manager.models import ContainerJob
+from container_manager.executors.fake import Script
+from container_manager.models import ContainerJob, ExecutorHost
 from container_manager.states import Status
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -70,3 +71,52 @@ def test_a_receiver_that_raises_harms_nobody(heard: list[tuple[str, Any]]) -> No
     signals.job_cancelled.disconnect(fail)
     assert job.status == Status.CANCELLED
     assert ("job_cancelled", job) in heard
+
+
+def test_each_step_of_a_life_has_its_signal_its_event_and_its_job(host: ExecutorHost) -> None:
+    told: list[tuple[str, str]] = []
+    receivers = []
+    for verb, signal in signals.BY_VERB.items():
+
+        def receive(verb: str, job: ContainerJob, **_: Any) -> None:
+            told.append((verb, job.status))
+
+        signal.connect(receive, weak=False)
+        receivers.append((verb, signal, receive))
+    try:
+        job = queue_manager.create_and_queue(command=Script(create_error="transient").command())
+        queue_manager.launch_job(job)
+        job.command = ["true"]
+        job.save()
+        queue_manager.launch_job(job)
+        job.mark_as_failed("gave up")
+        queue_manager.retry_job(job)
+        queue_manager.launch_job(job)
+        job.mark_as_completed()
+    finally:
+        for _, signal, receive in receivers:
+            signal.disconnect(receive)
+    assert told == [
+        ("queue", "queued"),
+        ("claim", "launching"), ("retry", "queued"),
+        ("claim", "launching"), ("start", "running"), ("fail", "failed"),
+        ("queue", "queued"),
+        ("claim", "launching"), ("start", "running"), ("complete", "completed"),
+    ]  # fmt: skip
+    events = list(job.events.values_list("verb", "attempt"))
+    assert [verb for verb, _ in events] == [verb for verb, _ in told]
+    assert [attempt for _, attempt in events] == [0, 1, 1, 2, 2, 2, 2, 3, 3, 3]
+
+
+def test_a_move_that_is_undone_leaves_no_event(host: ExecutorHost) -> None:
+    job = queue_manager.create_and_queue(command="true")
+    queue_manager.launch_job(job)
+    before = list(job.events.values_list("pk", flat=True))
+    with transaction.atomic():
+        job.mark_as_completed()
+        assert job.events.count() == len(before) + 1
+        transaction.set_rollback(True)
+    assert list(job.events.values_list("pk", flat=True)) == before
+    row = ContainerJob.objects.get(pk=job.pk)
+    assert row.status == Status.RUNNING
+    assert row.active_attempt.worker is None, "and the attempt is open again"

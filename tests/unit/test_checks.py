@@ -5,12 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from django.core.checks import run_checks
 from django.core.exceptions import ImproperlyConfigured, ValidationError
 from django.test import override_settings
 
 from container_manager import conf
 from container_manager.checks import check_settings
-from container_manager.exceptions import ConfigurationError, JobValidationError, QueueError
+from container_manager.exceptions import ConfigurationError
 from container_manager.executors import executor_class
 from container_manager.models import ExecutorHost
 
@@ -24,6 +25,25 @@ from container_manager.models import ExecutorHost
         ({"RETRY_POLICIES": {"x": {"rules": [{"retry": True, "outcomes": ["no"]}]}}}, "E005", ""),
         ({"WORKER_TIMEOUT": 20.0, "HEARTBEAT_INTERVAL": 10.0}, "E006", ""),
         ({"INSTALLATION": "TOO-LONG-AND-LOUD"}, "E007", ""),
+        ({"INSTALLATION": "12345678"}, "E007", ""),
+        ({"worker_timeout": 5}, "E002", "WORKER_TIMEOUT"),
+        ({"NOTHING_LIKE_IT": 5}, "E002", "Known: EXECUTORS"),
+        ({"EXECUTORS": "docker"}, "E003", ""),
+        ({"ALLOW_PROCESS_EXECUTOR": 1}, "E003", ""),
+        ({"RETRY_POLICIES": {"x": {"max_reruns": "5"}}}, "E005", ""),
+        ({"RETRY_POLICIES": {"x": {"first_delay": -1}}}, "E005", ""),
+        ({"RETRY_POLICIES": {"x": {"rules": {"retry": True}}}}, "E005", ""),
+        ({"RETRY_POLICIES": {"x": {"rules": 3}}}, "E005", ""),
+        ({"RETRY_POLICIES": {"x": {"rules": [{"retry": True, "exit_code": [1]}]}}}, "E005", ""),
+        ({"RETRY_POLICIES": {"x": {"rules": [{"retry": "no"}]}}}, "E005", ""),
+        ({"RETRY_POLICIES": {"x": []}}, "E005", ""),
+        ({"POLL_INTERVAL": 0}, "E008", ""),
+        ({"HEARTBEAT_INTERVAL": -1}, "E008", ""),
+        ({"MAX_QUEUE_DEPTH": -1}, "E008", ""),
+        ({"LOG_MAX_BYTES": 100}, "E008", "Bytes of output"),
+        ({"LOG_MAX_BYTES": 1 << 30}, "E008", "Bytes of output"),
+        ({"RETENTION": {"complete": 5}}, "E009", "completed"),
+        ({"EXECUTORS": {"mine": 3}}, "E010", "dotted.path"),
     ],
 )
 def test_a_wrong_setting_is_an_error_that_says_what_to_do(settings: dict[str, Any], identifier: str, hint: str) -> None:
@@ -45,6 +65,17 @@ def test_no_setting_is_needed_and_every_default_is_right() -> None:
 @override_settings(USE_TZ=False)
 def test_time_zones_are_required() -> None:
     assert [message.id for message in check_settings()] == ["container_manager.E004"]
+
+
+@override_settings(CONTAINER_MANAGER=["DEFAULT_IMAGE"])
+def test_the_settings_are_a_dict() -> None:
+    assert [message.id for message in check_settings()] == ["container_manager.E001"]
+
+
+def test_the_checks_are_registered_and_ask_no_database() -> None:
+    with override_settings(CONTAINER_MANAGER={"POLL_INTERVALL": 1}):
+        found = run_checks(include_deployment_checks=True)
+    assert "container_manager.E002" in {message.id for message in found}
 
 
 def test_an_unknown_executor_names_the_nearest() -> None:
@@ -71,9 +102,3 @@ def test_bad_host_options_name_the_option() -> None:
     with pytest.raises(ValidationError) as caught:
         ExecutorHost(name="x", executor_type="process").clean()
     assert "node" in caught.value.message_dict
-
-
-def test_a_validation_error_is_a_queue_error_too() -> None:
-    error = JobValidationError({"command": ["Give one."]})
-    assert isinstance(error, QueueError | ValidationError | ValueError)
-    assert error.message_dict == {"command": ["Give one."]}

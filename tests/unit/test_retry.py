@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
-import pytest
+import re
+from typing import Any
 
+import pytest
+from django.test import override_settings
+
+from container_manager import conf
 from container_manager.retry import BUILTIN, PolicyError, RetryPolicy, Rule, policy_from_settings
 from container_manager.states import Outcome
 
@@ -49,3 +54,29 @@ def test_everything_wrong_with_a_policy_is_told() -> None:
     with pytest.raises(PolicyError) as caught:
         policy_from_settings({"rule": [], "rules": [{"outcomes": ["oops"], "retry": True}, {"exit_codes": [1]}]})
     assert len(caught.value.messages) == 3
+
+
+def test_a_policy_of_the_settings_is_known_by_its_name_beside_the_built_in_ones() -> None:
+    with override_settings(CONTAINER_MANAGER={"RETRY_POLICIES": {"mine": {"max_reruns": 7, "first_delay": 0.5}}}):
+        policies = conf.retry_policies()
+    assert set(policies) == {"", "default", "never", "on_failure", "mine"}
+    assert (policies["mine"].max_reruns, policies["mine"].first_delay) == (7, 0.5)
+    assert not policies["mine"].allows(Outcome.APP_ERROR, 1, reruns=0, infra_reruns=0), "it has no rules"
+
+
+@pytest.mark.parametrize(
+    ("values", "wrong"),
+    [
+        ({"max_reruns": -1}, "max_reruns is -1"),
+        ({"max_infra_reruns": 1.5}, "max_infra_reruns is 1.5"),
+        ({"longest_delay": "1 h"}, "longest_delay is '1 h'"),
+        ({"first_delay": True}, "first_delay is True"),
+        ({"rules": [{"retry": 1}]}, "rule 0: retry is 1"),
+        ({"rules": [{"retry": True, "exit_codes": ["x"]}]}, "rule 0"),
+        ({"rules": ["app_error"]}, "rule 0"),
+        ({"max_rerun": 3}, "unknown key 'max_rerun'"),
+    ],
+)
+def test_a_wrong_policy_says_which_part_is_wrong(values: dict[str, Any], wrong: str) -> None:
+    with pytest.raises(PolicyError, match=re.escape(wrong)):
+        policy_from_settings(values)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from uuid import UUID, uuid4
 
@@ -83,3 +84,34 @@ def test_output_of_any_bytes_survives_its_frames() -> None:
         LogEntry(Stream.STDOUT, "ü".encode()[:1], NOW),
     ]
     assert list(unpack(b"".join(map(pack, entries)))) == entries
+
+
+def test_the_time_of_an_entry_is_kept_to_the_microsecond() -> None:
+    moments = [NOW + timedelta(microseconds=number * 999_983) for number in range(5_000)]
+    packed = b"".join(pack(LogEntry(Stream.STDOUT, b"", moment)) for moment in moments)
+    assert [entry.at for entry in unpack(packed)] == moments
+
+
+def test_an_entry_of_a_time_before_all_time_has_none() -> None:
+    [entry] = unpack(pack(LogEntry(Stream.STDERR, b"x", datetime(1969, 1, 1, tzinfo=UTC))))
+    assert entry == LogEntry(Stream.STDERR, b"x", None)
+
+
+def test_the_container_knows_its_job_and_the_user_cannot_change_that() -> None:
+    environment = spec(environment={"CM_JOB_ID": "stolen", "A": "1"}, attempt=4).container_environment()
+    assert environment == {"A": "1", "CM_JOB_ID": str(UUID(int=1)), "CM_ATTEMPT": "4"}
+
+
+@pytest.mark.parametrize("killed_by", ["cancel", "timeout"])
+def test_without_the_engines_time_a_stop_that_was_sent_is_believed(killed_by: str) -> None:
+    seen = replace(ended(143), finished_at=None)
+    expected = {"cancel": Outcome.CANCELLED, "timeout": Outcome.TIMEOUT}[killed_by]
+    assert outcome_of(seen, killed_by=killed_by, killed_at=NOW) == expected
+
+
+def test_a_stop_that_came_too_late_leaves_what_the_engine_says() -> None:
+    after = NOW + timedelta(seconds=1)
+    assert outcome_of(ended(137, Outcome.OOM), killed_by="timeout", killed_at=after) == Outcome.OOM
+    assert outcome_of(ended(3), killed_by="timeout", killed_at=after) == Outcome.APP_ERROR
+    assert "memory" in explain(Outcome.OOM, ended(137, Outcome.OOM))
+    assert explain(Outcome.APP_ERROR, ended(3)) == "Exit code 3."

@@ -14,7 +14,9 @@ def test_good_commands(command: Any) -> None:
     assert validation.command_problems(command) == []
 
 
-@pytest.mark.parametrize("command", ['echo "open', "a\0b", ["a\0"], [1], 7, None, {"a": 1}])
+@pytest.mark.parametrize(
+    "command", ['echo "open', "a\0b", ["a\0"], [1], 7, None, {"a": 1}, "  ", "''", ["", "a"], "\ud800"]
+)
 def test_bad_commands(command: Any) -> None:
     assert len(validation.command_problems(command)) == 1
 
