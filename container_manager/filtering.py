@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+from django.db.models import Exists, OuterRef
 from django.db.models.fields.json import KeyTransform
 
+from container_manager.models import JobAttempt
 from container_manager.models.job_queryset import JobQuerySet
 
 
@@ -25,7 +27,7 @@ class JobFilter:
         return not (self.status or self.queue or self.host or self.outcome or self.labels)
 
     def apply(self, jobs: JobQuerySet) -> JobQuerySet:
-        """Those of ``jobs`` that match."""
+        """Those of ``jobs`` that match. ``host``: any of the job's attempts was there."""
         if self.status:
             jobs = jobs.filter(status__in=self.status)
         if self.queue:
@@ -33,7 +35,8 @@ class JobFilter:
         if self.outcome:
             jobs = jobs.filter(outcome__in=self.outcome)
         if self.host:
-            jobs = jobs.filter(attempts__host__name__in=self.host).distinct()
+            there = JobAttempt.objects.using(jobs.db).filter(job=OuterRef("pk"), host__name__in=self.host)
+            jobs = jobs.filter(Exists(there))
         for position, (name, value) in enumerate(self.labels.items()):
             alias = f"label_{position}"
             jobs = jobs.alias(**{alias: KeyTransform(name, "labels")}).filter(**{alias: value})

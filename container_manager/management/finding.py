@@ -37,7 +37,7 @@ def find_job(text: str) -> ContainerJob:
         return found[0]
     if not found:
         raise JobNotFoundError(f"There is no job whose id begins or ends with {text!r}.")
-    several = ", ".join(short_id(job.pk) for job in found[:5])
+    several = ", ".join(f"{short_id(job.pk)} ({job.status})" for job in found[:5])
     raise JobNotFoundError(
         f"{text!r} could be several jobs: {several}{', ...' if len(found) > 5 else ''}. Give more of it."
     )

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import json
-import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +15,8 @@ from django.core.management import call_command
 from container_manager.hosts import node_name
 from container_manager.models import ExecutorHost
 
+Containers = Callable[..., "Answer"]
+
 
 @dataclass
 class Answer:
@@ -25,24 +26,22 @@ class Answer:
 
     @property
     def json(self) -> Any:
-        return json.loads(self.out)
+        values = json.loads(self.out)
+        assert values.pop("schema_version") == 1
+        return values
 
 
 @pytest.fixture
-def containers(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Answer]:
-    """Runs ``containers ARGUMENTS``."""
+def containers() -> Containers:
+    """Runs ``containers ARGUMENTS`` in this process."""
 
     def run(*arguments: str) -> Answer:
         out, err = io.StringIO(), io.StringIO()
-        monkeypatch.setattr(sys, "stdout", out)
-        monkeypatch.setattr(sys, "stderr", err)
         code = 0
         try:
             call_command("containers", *arguments, stdout=out, stderr=err)
         except SystemExit as exit_:
             code = int(exit_.code or 0)
-        finally:
-            monkeypatch.undo()
         return Answer(code, out.getvalue(), err.getvalue())
 
     return run

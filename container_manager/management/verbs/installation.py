@@ -7,6 +7,9 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandParser
 
+from container_manager.management import exits
+from container_manager.management.arguments import add_json
+from container_manager.management.rendering import note, print_json
 from container_manager.management.verbs.base import Verb
 from container_manager.models import Installation
 from container_manager.queue import queue_manager
@@ -27,6 +30,7 @@ class InstallationVerb(Verb):
             action="store_true",
             help="This is a copy: it gets an id of its own; what was running is lost to it.",
         )
+        add_json(parser)
 
     def run(self, command: BaseCommand, options: Mapping[str, Any]) -> int:
         using = queue_manager.using
@@ -34,8 +38,12 @@ class InstallationVerb(Verb):
             become_original(using)
         if options["copy"]:
             lost = become_copy(using)
-            command.stderr.write(f"{lost} attempts were the original's; here they are lost.")
+            note(command, f"{lost} attempts were the original's; here they are lost.")
         row = Installation.current(using)
-        place = "in place" if row.is_in_place(using) else "a copy that has not been told what it is"
-        command.stdout.write(f"{row.identifier}  {place}")
-        return 0
+        is_in_place = row.is_in_place(using)
+        if options["json"]:
+            print_json(command, "installation", {"identifier": row.identifier, "is_in_place": is_in_place})
+        else:
+            place = "in place" if is_in_place else "a copy that has not been told what it is"
+            command.stdout.write(f"{row.identifier}  {place}")
+        return exits.OK

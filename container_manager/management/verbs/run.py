@@ -2,87 +2,120 @@
 
 from __future__ import annotations
 
+import argparse
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Final
 
 from django.core.management.base import BaseCommand, CommandParser
 from django.utils import timezone
 
-from container_manager.exceptions import JobFailedError, JobWaitTimeoutError
 from container_manager.management import exits
-from container_manager.management.arguments import delay, moment, pair
-from container_manager.management.rendering import job_values, print_json
+from container_manager.management.arguments import add_json, delay, moment, pair, seconds, variable, variables_file
+from container_manager.management.finding import short_id
+from container_manager.management.job_output import Follower, OutputPrinter
+from container_manager.management.rendering import job_values, note, print_json
 from container_manager.management.verbs.base import Verb
-from container_manager.management.verbs.logs import follow
 from container_manager.models import ContainerJob
 from container_manager.queue import queue_manager
+from container_manager.states import Status
+
+_GIVEN: Final = (
+    "image", "name", "queue", "priority", "memory_limit", "cpu_limit", "timeout_seconds", "max_retries",
+    "retry_policy", "shell",
+)  # fmt: skip
 
 
 class RunVerb(Verb):
     name = "run"
-    help = "Queue a job: containers run [options] -- command arguments. With --wait, exits as the job does."
+    help = "Queue a job and print its id; with --wait, print its output and exit as it does."
 
     def add_arguments(self, parser: CommandParser) -> None:
-        parser.add_argument("arguments", nargs="*", metavar="COMMAND", help="After --: the program and its arguments.")
-        parser.add_argument("--image", default="", help="Default: the setting DEFAULT_IMAGE.")
-        parser.add_argument("--name", default="")
-        parser.add_argument("--env", action="append", default=[], type=pair, metavar="K=V", help="Repeatable.")
+        program = parser.add_argument(
+            "arguments", nargs=argparse.PARSER, metavar="COMMAND",
+            help="The program and its arguments; all that follows is the job's. Put -- before it to be clear.",
+        )  # fmt: skip
+        # An image can have a command of its own.
+        program.required, program.default = False, []
+        parser.add_argument("--image", help="Default: the setting DEFAULT_IMAGE.")
+        parser.add_argument("--name")
+        parser.add_argument(
+            "--env", action="append", default=[], type=variable, metavar="K[=V]",
+            help="A variable; without a value, the one that is set here. Repeatable.",
+        )  # fmt: skip
+        parser.add_argument(
+            "--env-file", action="append", default=[], type=variables_file, metavar="PATH",
+            help="K=V a line; --env goes over it. Repeatable.",
+        )  # fmt: skip
         parser.add_argument("--label", action="append", default=[], type=pair, metavar="K=V", help="Repeatable.")
-        parser.add_argument("--queue", default="default", metavar="NAME")
-        parser.add_argument("--priority", type=int, default=50, metavar="0-100")
+        parser.add_argument("--queue", metavar="NAME", help="Default: default. host:NAME pins to a host.")
+        parser.add_argument("--priority", type=int, metavar="0-100", help="Higher first; default 50.")
         when = parser.add_mutually_exclusive_group()
         when.add_argument("--at", type=moment, metavar="TIME", help="Not before: 2030-01-31T18:00.")
         when.add_argument("--in", dest="delay", type=delay, metavar="DELAY", help="Not before: 30s, 5m, 2h, 1d.")
         parser.add_argument("--memory-limit", type=int, metavar="MIB")
         parser.add_argument("--cpu-limit", type=float, metavar="CORES")
-        parser.add_argument("--run-timeout", type=int, metavar="SECONDS", help="Stopped when it runs longer.")
-        parser.add_argument("--max-retries", type=int, default=3, metavar="N", help="Launches in all (default 3).")
-        parser.add_argument("--retry-policy", default="", metavar="NAME")
+        parser.add_argument(
+            "--timeout", dest="timeout_seconds", type=int, metavar="SECONDS", help="Stopped when it runs longer."
+        )
+        parser.add_argument("--max-retries", type=int, metavar="N", help="Launches in all; default 3.")
+        parser.add_argument("--retry-policy", metavar="NAME", help="default, never, on_failure, or one of your own.")
         parser.add_argument("--shell", action="store_true", help="Give the command, one string, to /bin/sh -c.")
-        parser.add_argument("--wait", action="store_true", help="Until it has ended; prints its output as it comes.")
-        parser.add_argument("--timeout", type=float, metavar="SECONDS", help="With --wait: no longer than this.")
-        parser.add_argument("--json", action="store_true", help="The job as one JSON object.")
+        parser.add_argument(
+            "--wait", "--follow", "-f", dest="wait", action="store_true",
+            help="Until it has ended; prints its output as it comes. Ctrl-C leaves the job running.",
+        )  # fmt: skip
+        parser.add_argument("--wait-timeout", type=seconds, metavar="SECONDS", help="Wait, but no longer than this.")
+        add_json(parser)
 
     def run(self, command: BaseCommand, options: Mapping[str, Any]) -> int:
-        start = options["at"] or (options["delay"] and timezone.now() + options["delay"])
-        arguments = options["arguments"]
-        job = queue_manager.create_and_queue(
-            command=" ".join(arguments) if options["shell"] else list(arguments),
-            shell=options["shell"],
-            image=options["image"],
-            name=options["name"],
-            environment=dict(options["env"]),
-            labels=dict(options["label"]),
-            queue=options["queue"],
-            priority=options["priority"],
-            scheduled_for=start or None,
-            memory_limit=options["memory_limit"],
-            cpu_limit=options["cpu_limit"],
-            timeout_seconds=options["run_timeout"],
-            max_retries=options["max_retries"],
-            retry_policy=options["retry_policy"],
-        )
-        if not options["wait"]:
-            if options["json"]:
-                print_json(command.stdout, "job", job_values(job))
-            else:
-                command.stdout.write(str(job.pk))
-            return exits.OK
-        return self._wait(command, job, options)
+        job = queue_manager.create_and_queue(**_fields(options))
+        if options["wait"] or options["wait_timeout"] is not None:
+            return self._wait(command, job, options)
+        if options["json"]:
+            print_json(command, "job", job_values(job))
+        else:
+            command.stdout.write(str(job.pk))
+        return exits.OK
 
     def _wait(self, command: BaseCommand, job: ContainerJob, options: Mapping[str, Any]) -> int:
-        command.stderr.write(f"job {job.pk}")
-        if options["timeout"] is None and not options["json"]:
-            follow(job)
+        note(command, f"job {job.pk}")
+        follower = Follower(command, job, None if options["json"] else OutputPrinter(command))
         try:
-            queue_manager.wait_for(job, timeout=options["timeout"])
-        except JobWaitTimeoutError as error:
-            command.stderr.write(str(error))
-            return exits.WAIT_TIMEOUT
-        except JobFailedError:
-            command.stderr.write(f"{job.status}: {job.error or job.outcome}")
+            has_ended = follower.follow(timeout=options["wait_timeout"])
+        except KeyboardInterrupt:
+            note(command, f"\nThe job goes on; to end it: containers cancel {short_id(job.pk)}")
+            raise
         if options["json"]:
-            print_json(command.stdout, "job", job_values(job))
-        elif options["timeout"] is not None:
-            command.stdout.write(job.output(), ending="")
-        return exits.NOT_RUN if job.exit_code is None else job.exit_code
+            print_json(command, "job", job_values(job))
+        if not has_ended:
+            command.stderr.write(f"It is {job.status} after {options['wait_timeout']:g} s, and goes on.")
+            return exits.WAIT_TIMEOUT
+        if job.status != Status.COMPLETED:
+            command.stderr.write(f"{job.status}: {job.error or job.outcome}")
+        return _exit_code(job)
+
+
+def _fields(options: Mapping[str, Any]) -> dict[str, Any]:
+    arguments = options["arguments"]
+    if arguments[:1] == ["--"]:
+        arguments = arguments[1:]
+    environment: dict[str, str] = {}
+    for variables in options["env_file"]:
+        environment |= variables
+    start = timezone.now() + options["delay"] if options["delay"] is not None else options["at"]
+    return {
+        "command": " ".join(arguments) if options["shell"] else arguments,
+        "environment": environment | dict(options["env"]),
+        "labels": dict(options["label"]),
+        "scheduled_for": start,
+        **{name: options[name] for name in _GIVEN if options[name] is not None},
+    }
+
+
+def _exit_code(job: ContainerJob) -> int:
+    """The job's own, unless that would say that it went well when it did not."""
+    if job.status == Status.COMPLETED:
+        return exits.OK
+    if job.status == Status.CANCELLED or not job.exit_code:
+        return exits.NOT_RUN
+    return job.exit_code if 0 < job.exit_code < 256 else exits.ERROR

@@ -2,29 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from django.core.management.base import BaseCommand, CommandParser
 
 from container_manager.management import exits
+from container_manager.management.arguments import ID_HELP, add_json
 from container_manager.management.finding import SHORT, find_job, short_id
-from container_manager.management.rendering import (
-    attempt_values,
-    command_text,
-    job_values,
-    label_pairs,
-    local,
-    print_json,
-    print_table,
-    run_time,
-)
+from container_manager.management.rendering import attempt_values, job_values, note, print_json, print_table
 from container_manager.management.verbs.base import Verb
-from container_manager.models import ContainerJob
+from container_manager.management.wording import command_text, local, pairs, printable, run_time
+from container_manager.models import ContainerJob, JobAttempt, JobEvent
 from container_manager.queue import queue_manager
+from container_manager.states import Status
 from container_manager.waiting import why_it_waits
 
 FULL_ID: Final = 36
+EVENTS: Final = 200
+INDENT: Final = 13
 
 
 class ShowVerb(Verb):
@@ -32,85 +28,107 @@ class ShowVerb(Verb):
     help = "Show a job: what it runs, where it is, why it waits, its attempts and its history."
 
     def add_arguments(self, parser: CommandParser) -> None:
-        parser.add_argument("job", metavar="ID", help="The first or last characters of its id.")
-        parser.add_argument("--json", action="store_true", help="One JSON object.")
+        parser.add_argument("job", metavar="ID", help=ID_HELP)
+        add_json(parser)
 
     def run(self, command: BaseCommand, options: Mapping[str, Any]) -> int:
+        using = queue_manager.using
         job = find_job(options["job"])
-        waits = why_it_waits(job, queue_manager.using)
-        attempts = list(job.attempts.select_related("host").order_by("number"))
-        events = list(job.events.order_by("id"))
+        waits = why_it_waits(job, using)
+        tried = JobAttempt.objects.using(using).filter(job_id=job.pk).select_related("host").order_by("number")
+        events = JobEvent.objects.using(using).filter(job_id=job.pk).order_by("id")
         if options["json"]:
-            history = [
-                {
-                    "at": event.at,
-                    "verb": event.verb,
-                    "attempt": event.attempt,
-                    "actor": event.actor,
-                    "message": event.message,
-                }
-                for event in events
-            ]
-            tried = [attempt_values(attempt) for attempt in attempts]
-            print_json(command.stdout, "job", {**job_values(job), "waits": waits, "attempts": tried, "events": history})
+            more = {
+                "waits": waits,
+                "attempts": [attempt_values(attempt) for attempt in tried],
+                "events": list(events.values("at", "verb", "attempt", "actor", "message")),
+            }
+            print_json(command, "job", {**job_values(job), **more})
             return exits.OK
-        for name, value in self._facts(job, waits):
-            command.stdout.write(f"{name:<12}{value}")
-        if attempts:
+        for name, value in _facts(job, waits):
+            continued = f"\n{'':{INDENT}}".join(str(value).splitlines())
+            command.stdout.write(f"{name:<{INDENT}}{continued}")
+        if tried:
             command.stdout.write("")
-            columns = ("attempt", "host", "started", "ran", "exit", "outcome", "container", "error")
-            rows = [
-                (
-                    a.number,
-                    a.host.name,
-                    local(a.started_at),
-                    run_time(a),
-                    a.exit_code,
-                    a.outcome,
-                    _container(a.execution_id),
-                    a.error,
-                )
-                for a in attempts
-            ]
-            print_table(command.stdout, columns, rows)
-        if events:
-            command.stdout.write("")
-            timeline = [
-                (local(event.at), event.verb, event.attempt or "", _who(event.actor), event.message) for event in events
-            ]
-            print_table(command.stdout, ("at", "event", "attempt", "by", "message"), timeline)
+            _print_attempts(command, tried)
+        _print_events(command, list(events.reverse()[: EVENTS + 1])[::-1])
         return exits.OK
 
-    def _facts(self, job: ContainerJob, waits: str) -> list[tuple[str, Any]]:
-        environment = " ".join(f"{name}={value}" for name, value in job.environment.items())
-        limits = {
-            "memory": job.memory_limit and f"{job.memory_limit} MiB",
-            "cpu": job.cpu_limit and f"{job.cpu_limit:g} cores",
-            "time": job.timeout_seconds and f"{job.timeout_seconds} s",
-        }
-        facts = [
-            ("job", f"{short_id(job.pk)}  ({job.pk})"),
-            ("name", job.name),
-            ("status", job.status),
-            ("waits", waits),
-            ("exit code", job.exit_code),
-            ("outcome", job.outcome),
-            ("error", job.error),
-            ("command", command_text(job, 200)),
-            ("image", job.image),
-            ("environment", environment),
-            ("limits", ", ".join(f"{name} {value}" for name, value in limits.items() if value)),
-            ("labels", label_pairs(job.labels)),
-            ("queue", f"{job.queue}, priority {job.priority}"),
-            (
-                "launches",
-                f"{job.retry_count} of {job.max_retries} failed" + (": it never becomes ready" * (not job.max_retries)),
-            ),
-            ("created", local(job.created_at)),
-            ("scheduled", local(job.scheduled_for)),
-            ("finished", local(job.finished_at)),
-        ]
-        return [(name, value) for name, value in facts if value not in ("", None)]
+
+def _facts(job: ContainerJob, waits: str) -> list[tuple[str, Any]]:
+    limits = {
+        "memory": job.memory_limit and f"{job.memory_limit} MiB",
+        "cpu": job.cpu_limit and f"{job.cpu_limit:g} cores",
+        "time": job.timeout_seconds and f"{job.timeout_seconds} s",
+        "waiting": job.queue_timeout_seconds and f"{job.queue_timeout_seconds} s",
+    }
+    is_stopping = job.cancel_requested_at is not None and not job.is_finished
+    facts = [
+        ("job", f"{short_id(job.pk)}  ({job.pk})"),
+        ("name", printable(job.name)),
+        ("status", f"{job.status}, asked to stop {local(job.cancel_requested_at)}" if is_stopping else job.status),
+        ("waits", printable(waits)),
+        ("exit code", job.exit_code),
+        ("outcome", job.outcome if job.status != Status.COMPLETED else ""),
+        ("error", printable(job.error)),
+        ("command", printable(command_text(job)) + (" (by /bin/sh)" if job.shell else "")),
+        ("entrypoint", job.entrypoint and printable(str(job.entrypoint))),
+        ("image", printable(job.image)),
+        ("environment", pairs(job.environment, "\n")),
+        ("template", str(job.environment_template or "")),
+        ("folder", printable(job.working_directory)),
+        ("user", printable(job.user)),
+        ("network", printable(job.network)),
+        ("gpus", printable(job.gpus)),
+        ("limits", ", ".join(f"{name} {value}" for name, value in limits.items() if value)),
+        ("labels", pairs(job.labels)),
+        ("queue", f"{job.queue}, priority {job.priority}"),
+        ("launches", _launches(job)),
+        ("reruns", _reruns(job)),
+        ("created", local(job.created_at)),
+        ("scheduled", local(job.scheduled_for)),
+        ("expires", local(job.expires_at) if job.status == Status.QUEUED else ""),
+        ("finished", local(job.finished_at)),
+    ]
+    return [(name, value) for name, value in facts if value not in ("", None, [])]
+
+
+def _launches(job: ContainerJob) -> str:
+    if not job.max_retries:
+        return "max_retries is 0: it never becomes ready"
+    return f"{job.retry_count} of {job.max_retries} failed"
+
+
+def _reruns(job: ContainerJob) -> str:
+    counts = {"failures": job.rerun_count, "engine trouble": job.infra_rerun_count, "rescues": job.rescue_count}
+    policy = f" ({job.retry_policy})" if job.retry_policy else ""
+    said = ", ".join(f"{count} after {what}" for what, count in counts.items() if count)
+    return said + policy if said else policy.strip(" ()")
+
+
+def _print_attempts(command: BaseCommand, attempts: Sequence[JobAttempt] | Any) -> None:
+    columns = ("attempt", "host", "started", "ran", "exit", "outcome", "container", "error")
+    rows = [
+        (
+            attempt.number, attempt.host.name, local(attempt.started_at), run_time(attempt), attempt.exit_code,
+            attempt.outcome, _container(attempt.execution_id), attempt.error,
+        )
+        for attempt in attempts
+    ]  # fmt: skip
+    print_table(command, columns, rows)
+
+
+def _print_events(command: BaseCommand, events: Sequence[JobEvent]) -> None:
+    if not events:
+        return
+    command.stdout.write("")
+    shown = events[-EVENTS:]
+    rows = [
+        (local(event.at), event.verb, event.attempt or "", _who(event.actor), event.message) for event in shown
+    ]  # fmt: skip
+    print_table(command, ("at", "event", "attempt", "by", "message"), rows)
+    if len(events) > len(shown):
+        note(command, f"The last {EVENTS} events; --json has all.")
 
 
 def _who(actor: str) -> str:
