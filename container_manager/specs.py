@@ -156,3 +156,20 @@ class HostHealth:
     engine_id: str
     version: str = ""
     details: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PullProgress:
+    """How far the pull of an image is. The totals grow while the engine learns of layers."""
+
+    image: str
+    layers_done: int
+    layers: int
+    bytes_done: int
+    bytes_total: int
+
+    def __str__(self) -> str:
+        if not self.layers:
+            return f"Pulling the image {self.image}."
+        megabytes = f"{self.bytes_done / 1_000_000:.1f} of {self.bytes_total / 1_000_000:.1f} MB"
+        return f"Pulling the image {self.image}: {self.layers_done} of {self.layers} layers, {megabytes}."

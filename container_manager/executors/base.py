@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import Any, BinaryIO, ClassVar
 
-from container_manager.specs import Handle, HostHealth, JobSpec, LogBatch, Observation, Usage
+from container_manager.specs import Handle, HostHealth, JobSpec, LogBatch, Observation, PullProgress, Usage
 
 
 class Executor(ABC):
@@ -31,6 +31,8 @@ class Executor(ABC):
         """``options`` passed ``validate_options``. No engine is contacted."""
         self.options = options
         self.installation = installation
+        self.on_progress: Callable[[PullProgress], None] | None = None
+        """Called while ``create`` waits for an image, in the thread that pulls it; returns at once."""
 
     @classmethod
     def validate_options(cls, options: Mapping[str, Any]) -> None:

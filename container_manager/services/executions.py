@@ -7,7 +7,7 @@ from functools import lru_cache
 
 from container_manager import conf
 from container_manager.executors import Executor, executor_class
-from container_manager.models import ExecutorHost, Installation
+from container_manager.models import ContainerJob, ExecutorHost, Installation
 from container_manager.ownership import Claim
 from container_manager.specs import Handle, JobSpec, execution_name
 from container_manager.validation import argument_list
@@ -35,6 +35,11 @@ def handle_of(claim: Claim, installation: str) -> Handle:
     return Handle(execution_name(installation, claim.job.pk, claim.number))
 
 
+def image_of(job: ContainerJob) -> str:
+    """The image that ``job`` runs; empty when neither it nor the settings name one."""
+    return str(job.image or conf.get("DEFAULT_IMAGE"))
+
+
 def build_spec(claim: Claim, installation: str) -> JobSpec:
     """What the executor is told: the job's columns, resolved. ``ValueError`` for a command that cannot be split."""
     job = claim.job
@@ -47,7 +52,7 @@ def build_spec(claim: Claim, installation: str) -> JobSpec:
         installation=installation,
         job_id=job.pk,
         attempt=claim.number,
-        image=job.image or conf.get("DEFAULT_IMAGE"),
+        image=image_of(job),
         command=command,
         entrypoint=argument_list(job.entrypoint),
         environment=environment,

@@ -56,6 +56,7 @@ def finish(endings: Sequence[Ending], using: str) -> set[UUID]:
 
 
 def _finish(endings: Sequence[Ending], using: str) -> None:
+    finished: set[UUID] = set()
     with transaction.atomic(using=using):
         keys = [(ending.claim.worker, ending.claim.number, _decide(ending), ending.exit_code) for ending in endings]
         for (worker, number, decision, exit_code), group in grouped(keys, endings):
@@ -76,8 +77,9 @@ def _finish(endings: Sequence[Ending], using: str) -> None:
             else:
                 moved = move(jobs, subjects, to=decision.to, verb=decision.verb, values=ended)
             moved_ids = {subject.job_id for subject in moved}
+            finished |= moved_ids
             _write_engine_facts([ending for ending in group if ending.claim.job.pk in moved_ids], using)
-        late = [ending.claim.subject for ending in endings if ending.has_late_stop]
+        late = [ending.claim.subject for ending in endings if ending.has_late_stop and ending.claim.job.pk in finished]
         lifecycle.record(TABLES, using, late, Verb.NOTE, message="It had ended before the stop reached it.")
 
 

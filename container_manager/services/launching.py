@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 from uuid import UUID
 
@@ -28,8 +28,9 @@ class LaunchResult:
     """
     What a launch came to. ``success`` means that the execution was started.
 
-    On failure ``is_transient`` says whether another try can help. ``is_unsettled``: the engine
-    did not answer the start, so only a later look can tell; nothing may be concluded.
+    On failure ``is_transient`` says whether another try can help; ``is_silence``: it is the engine that
+    did not answer, or failed. ``is_unsettled``: only a later look can tell whether it started; nothing
+    may be concluded.
     """
 
     success: bool
@@ -37,6 +38,7 @@ class LaunchResult:
     execution_id: str = ""
     is_transient: bool = True
     outcome: Outcome = Outcome.INFRA_ERROR
+    is_silence: bool = False
     is_unsettled: bool = False
 
     @classmethod
@@ -56,7 +58,10 @@ class LaunchResult:
         """The failure that ``error`` is; what no executor foresaw counts as transient."""
         text = str(error) or type(error).__name__
         if isinstance(error, ExecutorError):
-            return cls(success=False, error=text, is_transient=error.transient, outcome=error.outcome)
+            is_silence = isinstance(error, ExecutorUnavailableError)
+            return cls(
+                success=False, error=text, is_transient=error.transient, outcome=error.outcome, is_silence=is_silence
+            )
         if isinstance(error, ConfigurationError):
             return cls(success=False, error=text, is_transient=False, outcome=Outcome.CONFIG_ERROR)
         return cls(success=False, error=f"{type(error).__name__}: {text}")
@@ -86,35 +91,48 @@ def confirm(claims: Collection[Claim], using: str) -> set[UUID]:
     return {attempt_id for attempt_id, worker in rows if owners[attempt_id] == worker}
 
 
-def start(executor: Executor, handle: Handle) -> LaunchResult:
+def start(executor: Executor, handle: Handle, *, engine_id: str = "") -> LaunchResult:
     """
     The execution was started, or provably was not; ``is_unsettled`` where the engine cannot be asked.
 
     After a failed start the engine is asked: what runs is a success, what does not is removed.
+    ``engine_id``: whose word counts, if it is known.
     """
     try:
         executor.start(handle)
     except ExecutionNotFoundError as error:
         return LaunchResult.from_error(error)
     except ExecutorError as error:
-        return settle(executor, handle, LaunchResult.from_error(error))
+        return settle(executor, handle, LaunchResult.from_error(error), engine_id=engine_id)
     return LaunchResult(success=True, execution_id=handle.execution_id)
 
 
-def settle(executor: Executor, handle: Handle, failure: LaunchResult) -> LaunchResult:
+def settle(executor: Executor, handle: Handle, failure: LaunchResult, *, engine_id: str = "") -> LaunchResult:
     """What a start of unknown end came to, by the engine's own word: ``failure`` only where nothing runs."""
     try:
         seen = next(iter(executor.observe([handle])), None)
         if seen is None:
-            return failure
+            prove_identity(executor, engine_id)
+            return replace(failure, is_unsettled=False)
         if seen.state is ExecutionState.CREATED:
             executor.remove(handle)
-            return failure
+            return replace(failure, is_unsettled=False)
     except ExecutionRunningError:
         return LaunchResult(success=True, execution_id=handle.execution_id)
-    except ExecutorError as error:
-        return LaunchResult(success=False, error=f"{failure.error} Then: {error}", is_unsettled=True)
+    except ExecutorError:
+        return replace(failure, is_unsettled=True)
     return LaunchResult(success=True, execution_id=seen.handle.execution_id or handle.execution_id)
+
+
+def prove_identity(executor: Executor, engine_id: str) -> None:
+    """
+    It was the engine ``engine_id`` that answered just before, if that is known.
+
+    ``ExecutorUnavailableError``: another one has its address, and what it does not know may run elsewhere.
+    """
+    found = executor.check().engine_id if engine_id else ""
+    if found != engine_id:
+        raise ExecutorUnavailableError(f"Another engine answers: {found}, not {engine_id}.")
 
 
 class JobService:
@@ -137,7 +155,7 @@ class JobService:
         handle = create(claim, executor, installation)
         if claim.attempt_id not in confirm([claim], using):
             return LaunchResult(success=False, error="The job was cancelled, or taken over, before its start.")
-        return start(executor, handle)
+        return start(executor, handle, engine_id=claim.host.engine_id)
 
 
 job_service = JobService()

@@ -32,6 +32,9 @@ READ_RETRY_SECONDS: Final = 2.0
 FIRST_READ_SECONDS: Final = 0.3
 READ_TOGETHER: Final = 16
 """So many ended attempts are read in one go."""
+READ_BYTES: Final = 1 << 20
+CATCH_UP_BYTES: Final = 4 << 20
+"""Once a read was cut short: an engine may scan its whole log for each."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +74,8 @@ class Collector:
             elif now - watch.since >= FIRST_READ_SECONDS:
                 watch.next_read = now + pause
                 self._read([watch])
-        self._read(ended)
+        self._read([watch for watch in ended if not watch.is_behind], together=READ_TOGETHER)
+        self._read([watch for watch in ended if watch.is_behind])
 
     def endings(self) -> list[tuple[Watch, Ending]]:
         """Attempts whose end and output are known, not yet forgotten."""
@@ -81,16 +85,19 @@ class Collector:
         done = {watch.claim.attempt_id for watch, _ in endings}
         self._endings = [entry for entry in self._endings if entry[0].claim.attempt_id not in done]
 
-    def _read(self, watches: Sequence[Watch]) -> None:
+    def _read(self, watches: Sequence[Watch], *, together: int = 1) -> None:
         reads = []
         for watch in watches:
-            watch.is_reading = True
             cursor = watch.output.cursor if watch.output else self._open(watch)
             reads.append(Read(watch, cursor, is_final=watch.phase is Phase.ENDED))
-        self._calls.submit_each(reads, self._ask, self._on_read, together=READ_TOGETHER)
+        # Only now: an outage in between must not leave one marked that nobody reads.
+        for watch in watches:
+            watch.is_reading = True
+        self._calls.submit_each(reads, self._ask, self._on_read, together=together)
 
     def _ask(self, read: Read) -> tuple[LogBatch, Usage]:
-        batch = self._executor.logs(read.watch.handle, read.cursor)
+        limit = CATCH_UP_BYTES if read.watch.is_behind else READ_BYTES
+        batch = self._executor.logs(read.watch.handle, read.cursor, limit_bytes=limit)
         if not read.is_final or batch.has_more:
             return batch, Usage()
         try:
@@ -134,6 +141,7 @@ class Collector:
             self._on_unwritten([watch for watch, *_ in entries], error)
             return
         for watch, batch, usage, is_final in entries:
+            watch.is_behind = batch.has_more
             if batch.has_more:
                 watch.next_read = 0.0
             elif is_final:

@@ -15,21 +15,30 @@ OUTAGES: Final = (OperationalError, InterfaceError, InternalError)
 """What a database that went away says; ``InternalError`` when it ended the session inside a transaction."""
 
 
-def bound_idle_transactions(using: str) -> None:
+def prepare_connections(using: str) -> None:
     """
-    From now on the server ends a session of this process that sits idle in a transaction for ``WORKER_TIMEOUT``.
+    From now on a connection of this process stays open, and the server ends one idle in a transaction too long.
 
-    A worker frozen in the middle of a claim would otherwise keep the host's row locked for
-    everybody. SQLite has no server that could: there the others wait.
+    Too long is ``WORKER_TIMEOUT``: a worker frozen in the middle of a claim would otherwise keep
+    the host's row locked for everybody. SQLite has no server that could: there the others wait.
+    A ``CONN_MAX_AGE`` above 0 is obeyed; 0, made for requests, would be a new connection with
+    every tick.
     """
 
     def on_connection(sender: object, connection: BaseDatabaseWrapper, **_: Any) -> None:
         if connection.alias == using:
+            _keep(connection)
             _bound(connection)
 
     connection_created.connect(on_connection, weak=False, dispatch_uid=f"container_manager.worker.{using}")
     if connections[using].connection is not None:
+        _keep(connections[using])
         _bound(connections[using])
+
+
+def _keep(connection: BaseDatabaseWrapper) -> None:
+    if connection.settings_dict["CONN_MAX_AGE"] == 0:
+        connection.close_at = None
 
 
 def _bound(connection: BaseDatabaseWrapper) -> None:

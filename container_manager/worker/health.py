@@ -5,8 +5,10 @@ from __future__ import annotations
 import logging
 import time
 from datetime import timedelta
+from functools import partial
 from typing import Final
 
+from container_manager import conf
 from container_manager.clock import DatabaseNow
 from container_manager.exceptions import ConfigurationError, ExecutorUnavailableError
 from container_manager.executors import Executor
@@ -31,6 +33,8 @@ class HostMonitor:
         self.host, self._executor, self._calls, self._using = host, executor, calls, using
         self.is_known = False
         self.error = ""
+        self.verified_at = 0.0
+        """When the last question that the host's own engine answered well was asked, by the monotonic clock."""
         self._failures = 0
         self._next_check = 0.0
         self._is_checking = False
@@ -46,16 +50,22 @@ class HostMonitor:
 
     def tick(self) -> None:
         """A check is under way where one is due."""
-        if not self._is_checking and time.monotonic() >= self._next_check:
+        now = time.monotonic()
+        if not self._is_checking and now >= self._next_check:
             self._is_checking = True
-            self._calls.submit(self._on_checked, self._executor.check)
+            self._calls.submit(partial(self._on_checked, now), self._executor.check)
+
+    def verify(self) -> None:
+        """Whether it is still the host's own engine is asked soon."""
+        if not self.error:
+            self._next_check = 0.0
 
     def note(self, error: Exception | None) -> None:
         """A call failed; one that says that the engine is away opens the circuit."""
         if isinstance(error, ExecutorUnavailableError) and not self.error:
             self._fail(str(error))
 
-    def _on_checked(self, health: HostHealth | None, error: Exception | None) -> None:
+    def _on_checked(self, asked: float, health: HostHealth | None, error: Exception | None) -> None:
         self._is_checking = False
         if health is None:
             if not isinstance(error, ExecutorUnavailableError | ConfigurationError):
@@ -67,7 +77,7 @@ class HostMonitor:
                 "Its jobs are left alone. If the change is meant, clear the host's engine_id."
             )
         else:
-            self._recover(health)
+            self._recover(health, asked)
 
     def _fail(self, error: str) -> None:
         self._failures += 1
@@ -81,19 +91,22 @@ class HostMonitor:
             retry_at=DatabaseNow() + timedelta(seconds=pause),
         )  # fmt: skip
 
-    def _recover(self, health: HostHealth) -> None:
-        self._next_check = time.monotonic() + CHECK_INTERVAL
+    def _recover(self, health: HostHealth, asked: float) -> None:
+        # The row first: what the database did not take is written at the next check.
         if self.is_healthy and self.host.engine_id == health.engine_id:
             self._write(served_at=DatabaseNow())
-            return
-        if self.error:
-            logger.info("host %s is back", self.host, extra={"host": self.host.name})
+        else:
+            self._write(
+                failures=0, health_error="", retry_at=None, checked_at=DatabaseNow(), served_at=DatabaseNow(),
+                engine_id=health.engine_id, engine_version=health.version[:100],
+            )  # fmt: skip
+            if self.error:
+                logger.info("host %s is back", self.host, extra={"host": self.host.name})
         self._failures, self.error, self.is_known = 0, "", True
         self.host.engine_id = health.engine_id
-        self._write(
-            failures=0, health_error="", retry_at=None, checked_at=DatabaseNow(), served_at=DatabaseNow(),
-            engine_id=health.engine_id, engine_version=health.version[:100],
-        )  # fmt: skip
+        self.verified_at = asked
+        # Often enough that a host in use never looks out of reach.
+        self._next_check = time.monotonic() + min(CHECK_INTERVAL, float(conf.get("HOST_TIMEOUT")) / 3)
 
     def _write(self, **values: object) -> None:
         ExecutorHost.objects.using(self._using).filter(pk=self.host.pk).update(**values)

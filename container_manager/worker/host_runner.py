@@ -10,7 +10,7 @@ from functools import partial
 from typing import Final
 from uuid import UUID
 
-from container_manager import claiming, services
+from container_manager import claiming, conf, services
 from container_manager.exceptions import ExecutorUnavailableError
 from container_manager.executors import Executor
 from container_manager.models import ExecutorHost
@@ -20,11 +20,12 @@ from container_manager.services.executions import handle_of
 from container_manager.services.launching import LaunchResult
 from container_manager.services.output import OutputWriter
 from container_manager.specs import Handle
-from container_manager.states import Outcome, StopReason
+from container_manager.states import StopReason
 from container_manager.worker.calls import Calls
 from container_manager.worker.collector import Collector
 from container_manager.worker.health import HostMonitor
 from container_manager.worker.observer import Observer
+from container_manager.worker.pulls import PullNotes
 from container_manager.worker.watch import Phase, Watch
 
 logger = logging.getLogger(__name__)
@@ -56,6 +57,7 @@ class HostRunner:
         self.monitor = HostMonitor(host, self.executor, self.calls, using)
         self.collector = Collector(self.executor, self.calls, worker, using)
         self.observer = Observer(self.executor, self.calls, self.monitor)
+        self.pulls = PullNotes(self.executor, worker, using)
         self._created: list[Watch] = []
         self._started: list[tuple[Watch, str]] = []
         self._failed: list[tuple[Watch, LaunchResult]] = []
@@ -76,7 +78,7 @@ class HostRunner:
         return launching.create(watch.claim, self.executor, self.installation)
 
     def _start(self, watch: Watch) -> LaunchResult:
-        return launching.start(self.executor, watch.handle)
+        return launching.start(self.executor, watch.handle, engine_id=self.host.engine_id)
 
     def _together(self, count: int) -> int:
         """How many launches share a thread: where an image may have to be pulled, none may wait for another's."""
@@ -93,6 +95,8 @@ class HostRunner:
 
     def tick(self, *, may_start: bool) -> bool:
         """One round over everything that is in; true = something moved."""
+        # Before the answers, which end the waiting: a quick pull is noted too.
+        self.pulls.tick(self.watches.values())
         moved = self.launches.deliver() + self.calls.deliver()
         if may_start:
             self._confirm_and_start()
@@ -140,6 +144,7 @@ class HostRunner:
             self.watches.pop(watch.claim.attempt_id)
 
     def close(self) -> None:
+        self.pulls.close()
         self.launches.close()
         self.calls.close()
 
@@ -179,13 +184,12 @@ class HostRunner:
     def _ask_unsettled(self) -> None:
         now = time.monotonic()
         due = [entry for entry in self._unsettled if entry[2] <= now]
-        if not due:
+        if not due or self.monitor.is_down:
             return
         self._unsettled = [entry for entry in self._unsettled if entry[2] > now]
         for watch, failure, _ in due:
-            self.calls.submit(
-                partial(self._on_started, watch), launching.settle, self.executor, watch.handle, failure,
-            )  # fmt: skip
+            ask = partial(launching.settle, self.executor, watch.handle, failure, engine_id=self.host.engine_id)
+            self.calls.submit(partial(self._on_started, watch), ask)
 
     def _record_started(self) -> None:
         if not self._started:
@@ -207,12 +211,17 @@ class HostRunner:
             if recording.is_cancelled(watch.claim, self.using):
                 recording.record_cancelled_before_start(watch.claim, self.using)
                 self._remove([watch])
-            elif result.outcome is Outcome.INFRA_ERROR and self.monitor.is_down and watch.phase is Phase.CREATING:
-                recording.release(watch.claim, self.using, reason=result.error)
+            elif self._is_the_hosts_fault(watch, result):
+                self.monitor.note(ExecutorUnavailableError(result.error))
+                recording.release(watch.claim, self.using, reason=result.error, is_rescue=True)
             else:
                 recording.record_launch_failure(watch.claim, result, self.using)
             self._failed.pop(0)
             self.watches.pop(watch.claim.attempt_id, None)
+
+    def _is_the_hosts_fault(self, watch: Watch, result: LaunchResult) -> bool:
+        """Then no retry is spent; bounded, since an engine that is well may never manage this one job."""
+        return result.is_silence and watch.claim.job.rescue_count < conf.get("MAX_RESCUES")
 
     def _on_stopped(self, watch: Watch, _: object, error: Exception | None) -> None:
         if error is not None:

@@ -19,11 +19,12 @@ from container_manager.models import ContainerJob, ExecutorHost, Installation, J
 from container_manager.models.job_queryset import JobQuerySet
 from container_manager.states import ACTIVE, Hold, Status, StopReason
 from container_manager.worker import handover, heartbeat, unreachable
-from container_manager.worker.connections import OUTAGES, bound_idle_transactions
+from container_manager.worker.connections import OUTAGES, prepare_connections
 from container_manager.worker.host_runner import HostRunner
 from container_manager.worker.options import WorkerOptions
 from container_manager.worker.rescue import Rescuer
 from container_manager.worker.retention import BATCH, Retention
+from container_manager.worker.rollup import Rollup
 from container_manager.worker.stops import requested_stops
 from container_manager.worker.sweep import Sweep
 
@@ -34,6 +35,7 @@ STOPS_INTERVAL: Final = 1.0
 RESCUE_INTERVAL: Final = 2.0
 EXPIRE_INTERVAL: Final = 5.0
 RETENTION_INTERVAL: Final = 60.0
+ROLLUP_INTERVAL: Final = 2.0
 LONGEST_SLEEP: Final = 0.5
 BUSY_SLEEP: Final = 0.02
 
@@ -58,6 +60,7 @@ class WorkerLoop:
         self._due: dict[str, float] = {}
         self._heartbeat = heartbeat.Heartbeat(self.id, options, self.using)
         self._retention = Retention(self.using)
+        self._rollup = Rollup(self.using)
         self._is_queue_empty = False
 
     def request_stop(self) -> None:
@@ -67,22 +70,25 @@ class WorkerLoop:
 
     def run(self) -> None:
         """Works until stopped, or until nothing is left with ``drain``. The worker's row exists meanwhile."""
-        bound_idle_transactions(self.using)
+        prepare_connections(self.using)
         self.installation = Installation.current(self.using)
         self._is_in_place = self.installation.is_in_place(self.using)
         if not self._is_in_place:
             logger.error(
-                "This database is a copy of another installation's: nothing is rescued or swept until you say which "
-                "of the two this is: 'manage.py containers installation --original' or '--copy'."
+                "This database is a copy of another installation's: nothing is claimed, rescued or swept until you "
+                "say which of the two this is ('manage.py containers installation --original' or '--copy') and "
+                "restart the worker."
             )
         heartbeat.register(self.id, self.options, self.using)
         self._heartbeat.start()
+        self._rollup.open()
         logger.info("worker %s on %s", self.id, self.options.node, extra={"worker": str(self.id)})
         try:
             self._work()
         finally:
             self._heartbeat.stop()
             handover.leave(list(self._runners.values()), self.id, self.using)
+            self._rollup.close()
 
     def _work(self) -> None:
         failures = 0
@@ -92,7 +98,7 @@ class WorkerLoop:
                 reset_queries()  # kept under DEBUG, for a request that never ends here
                 moved = self._tick()
                 failures = 0
-                if self.options.drain and not moved and self._is_drained():
+                if self.options.drain and not moved and (not self._is_in_place or self._is_drained()):
                     return
             except OUTAGES as error:
                 logger.warning("the database does not answer, trying again: %s", error, extra={"worker": str(self.id)})
@@ -129,7 +135,10 @@ class WorkerLoop:
             self._every("promote", self.options.poll_interval, self._promote)
             if moved and not self._is_queue_empty:
                 self._due["claim"] = 0.0
-            self._every("claim", self.options.poll_interval, self._claim)
+            if self._is_in_place:
+                # The original's next attempt of a job would have the same name on the same engine.
+                self._every("claim", self.options.poll_interval, self._claim)
+        self._every("rollup", ROLLUP_INTERVAL, self._rollup.flush)
         self._every("retention", RETENTION_INTERVAL, self._prune)
         self._every("health", 5.0, self._touch_health_file)
         return moved
@@ -246,6 +255,7 @@ class WorkerLoop:
 
     def _prune(self) -> None:
         heartbeat.clear_dead_workers(self.using)
+        self._rollup.prune()
         if any(count >= BATCH for count in self._retention.prune_some().values()):
             self._due["retention"] = time.monotonic() + 1.0
 

@@ -27,7 +27,7 @@ class Observer:
 
     Soon after a start it asks often, then ever less, up to ``POLL_INTERVAL``: the delay stays
     a fraction of a job's own length. An error is never evidence; missing means missing at
-    least twice on the same healthy engine, ``MISSING_GRACE_SECONDS`` apart.
+    least twice, ``MISSING_GRACE_SECONDS`` apart, on an engine that has then said who it is.
     """
 
     def __init__(self, executor: Executor, calls: Calls, monitor: HostMonitor) -> None:
@@ -46,6 +46,8 @@ class Observer:
         if self._is_asking or now < self._next or not any(w.phase is Phase.RUNNING for w in watches.values()):
             return
         if self._monitor.is_down:
+            for watch in watches.values():
+                watch.missing_since = None
             return
         self._is_asking = True
         self._calls.submit(
@@ -83,10 +85,17 @@ class Observer:
 
     def _missing(self, watch: Watch, asked: float) -> None:
         if not self._monitor.is_healthy:
+            watch.missing_since = None
             return
         if watch.missing_since is None:
             watch.missing_since = asked
-        elif asked - watch.missing_since >= conf.get("MISSING_GRACE_SECONDS"):
+        long_enough = watch.missing_since + conf.get("MISSING_GRACE_SECONDS")
+        if asked < long_enough:
+            return
+        if self._monitor.verified_at < long_enough:
+            # Another engine may answer at the address by now, which knows none of ours.
+            self._monitor.verify()
+        else:
             claim = watch.claim
             watch.seen = Observation(
                 handle=watch.handle, installation="", job_id=claim.job.pk, attempt=claim.number,

@@ -21,7 +21,7 @@ from container_manager.executors import Executor
 from container_manager.models import JobAttempt, Worker
 from container_manager.ownership import Claim
 from container_manager.processes import is_gone
-from container_manager.services import recording
+from container_manager.services import launching, recording
 from container_manager.services.takeover import commit_takeover
 from container_manager.specs import ExecutionState, Handle, Observation
 from container_manager.states import Status
@@ -62,7 +62,10 @@ class Rescuer:
             .filter(host=self._runner.host, active_job__isnull=False)
             .exclude(pk__in=[*self._runner.watches, *self._in_doubt])
         )
-        return sum(self._take(attempt) for attempt in unwatched[:BATCH])
+        found = list(unwatched[:BATCH])
+        # A worker that came between the two looks is not among the first one's living.
+        living = set(self._living(may_judge=may_judge)) if found else set()
+        return sum(self._take(attempt) for attempt in found if attempt.worker not in living)
 
     def _take(self, attempt: JobAttempt) -> bool:
         if attempt.worker != self._worker:
@@ -97,8 +100,9 @@ class Rescuer:
         claims = list(self._in_doubt.values())
         handles = [self._runner.handle_of(claim) for claim in claims]
         self._runner.calls.submit(
-            lambda findings, error: self._on_found(claims, findings, error), look, self._runner.executor, handles
-        )
+            lambda findings, error: self._on_found(claims, findings, error),
+            look, self._runner.executor, handles, self._runner.host.engine_id,
+        )  # fmt: skip
 
     def _on_found(self, claims: Sequence[Claim], findings: list[Finding] | None, error: Exception | None) -> None:
         self._is_asking = False
@@ -126,14 +130,16 @@ class Rescuer:
             recording.release(claim, self._using, reason="Its worker died before the start.", is_rescue=True)
 
 
-def look(executor: Executor, handles: Sequence[Handle]) -> list[Finding]:
+def look(executor: Executor, handles: Sequence[Handle], engine_id: str) -> list[Finding]:
     """
     For each taken-over, perhaps never started, attempt: running or ended, or provably not started.
 
     What was created and not started is removed; a removal that finds it running adopts it.
-    Left out: what cannot be told now.
+    Left out: what cannot be told now. ``ExecutorUnavailableError`` when it is not ``engine_id`` that answers.
     """
     seen = {observation.handle.name: observation for observation in executor.observe(handles)}
+    if len(seen) < len(handles):
+        launching.prove_identity(executor, engine_id)
     findings = []
     for handle in handles:
         observation = seen.get(handle.name)

@@ -37,6 +37,8 @@ class Watch:
     killed_at: datetime | None = None
     stop_sent: bool = False
     is_reading: bool = False
+    is_behind: bool = False
+    """The last read was cut short by its limit."""
     next_read: float = 0.0
     read_failures: int = 0
     is_lost: bool = field(default=False)

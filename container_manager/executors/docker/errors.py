@@ -8,7 +8,7 @@ from typing import Final
 
 from docker.errors import APIError, DockerException
 from requests import RequestException, Timeout
-from urllib3.exceptions import HTTPError
+from urllib3.exceptions import HTTPError, NewConnectionError
 from urllib3.exceptions import TimeoutError as PoolTimeoutError
 
 from container_manager.exceptions import (
@@ -78,7 +78,11 @@ def pull_error(image: str, registry: str, text: str) -> ExecutorError:
 
 def is_timeout(error: Exception) -> bool:
     """Did a wait for the engine end ``error``, however deep the libraries have wrapped it?"""
-    return any(isinstance(cause, (Timeout, PoolTimeoutError, TimeoutError)) for cause in _causes(error))
+    # A refused connection is a timeout to urllib3.
+    return any(
+        isinstance(cause, (Timeout, PoolTimeoutError, TimeoutError)) and not isinstance(cause, NewConnectionError)
+        for cause in _causes(error)
+    )
 
 
 def _no_answer(error: Exception) -> str:

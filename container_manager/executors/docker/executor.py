@@ -7,7 +7,7 @@ import math
 import re
 import threading
 import time
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import replace
 from typing import Any, Final
 
@@ -24,7 +24,7 @@ from container_manager.executors.docker.container import create_config
 from container_manager.executors.docker.logs import read_logs
 from container_manager.executors.docker.observation import CANNOT_RUN, STATES, observe_container
 from container_manager.executors.docker.options import DockerOptions
-from container_manager.executors.docker.pull import ImagePuller, PullProgress
+from container_manager.executors.docker.pull import ImagePuller
 from container_manager.specs import (
     LABEL_ATTEMPT,
     LABEL_INSTALLATION,
@@ -49,12 +49,7 @@ _START_LOCKS: Final = tuple(threading.Lock() for _ in range(64))
 
 
 class DockerExecutor(Executor):
-    """
-    One Docker engine. ``DockerOptions`` lists its options.
-
-    ``on_progress``, when set, is called with a ``PullProgress`` while an image is pulled, at most every 10 seconds,
-    in the thread that pulls.
-    """
+    """One Docker engine. ``DockerOptions`` lists its options. ``on_progress`` is called at most every 10 seconds."""
 
     def __init__(self, options: Mapping[str, Any], *, installation: str) -> None:
         super().__init__(options, installation=installation)
@@ -62,7 +57,6 @@ class DockerExecutor(Executor):
         self._engine = Engine(self._docker_options)
         self._puller = ImagePuller(self._engine)
         self._seen: dict[str, Observation] = {}
-        self.on_progress: Callable[[PullProgress], None] | None = None
 
     @classmethod
     def validate_options(cls, options: Mapping[str, Any]) -> None:

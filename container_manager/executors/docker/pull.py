@@ -20,22 +20,12 @@ from container_manager.exceptions import ImagePullError, SpecificationError
 from container_manager.executors.docker.client import Engine, stream
 from container_manager.executors.docker.credentials import registry_header
 from container_manager.executors.docker.errors import is_timeout, pull_error
+from container_manager.specs import PullProgress
 
 logger = logging.getLogger(__name__)
 
 PROGRESS_SECONDS: Final = 10.0
 """How often progress is reported at most."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PullProgress:
-    """How far a pull is. The totals grow while the engine learns of layers."""
-
-    image: str
-    layers_done: int
-    layers: int
-    bytes_done: int
-    bytes_total: int
 
 
 @dataclass(slots=True)

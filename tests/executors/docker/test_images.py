@@ -22,8 +22,8 @@ from container_manager.exceptions import (
 from container_manager.executors.docker import DockerExecutor
 from container_manager.executors.docker.client import Engine
 from container_manager.executors.docker.options import DockerOptions
-from container_manager.executors.docker.pull import ImagePuller, PullProgress
-from container_manager.specs import ExecutionState
+from container_manager.executors.docker.pull import ImagePuller
+from container_manager.specs import ExecutionState, PullProgress
 from container_manager.states import Outcome
 from tests.executors.docker.registry import Registry, digest_of, registry_with
 from tests.executors.docker.running import ADDRESS, docker_executor, inspect, spec

@@ -57,6 +57,12 @@ def test_an_engine_that_is_not_there_is_unavailable_to_every_call(call: str, tmp
     assert f"{tmp_path}/none.sock" in str(refusal.value)
 
 
+def test_a_refused_connection_is_not_told_as_a_timeout() -> None:
+    executor = DockerExecutor({"base_url": "tcp://127.0.0.1:1"}, installation="trouble")
+    with pytest.raises(ExecutorUnavailableError, match="nothing listens there"):
+        executor.check()
+
+
 @pytest.mark.parametrize("call", CALLS)
 def test_an_engine_that_hangs_ends_every_call_by_the_timeout(call: str, silent: str) -> None:
     executor = DockerExecutor({"base_url": silent, "timeout": 1}, installation="trouble")

@@ -1,0 +1,172 @@
+"""Jobs on a real Docker engine through a worker process: how they end, their output, and what they leave behind."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import pytest
+from docker import APIClient
+
+from container_manager import queue_manager
+from container_manager.exceptions import JobFailedError
+from container_manager.models import ContainerJob, ExecutorHost, Installation, JobLog
+from container_manager.models.output import read_output
+from container_manager.services.output import HEAD_CHUNKS, TAIL_CHUNKS
+from container_manager.specs import LABEL_INSTALLATION
+from container_manager.states import Outcome, Status, Verb
+from tests.executors.docker.registry import registry_with
+from tests.executors.docker.running import ADDRESS, IMAGE
+from tests.processes import ending, spawn_worker, wait_until
+
+pytestmark = [pytest.mark.docker, pytest.mark.django_db(transaction=True)]
+
+FLOOD_BYTES = 100_000_000
+
+
+def our_containers() -> list[str]:
+    """Names of all containers of this database, ended ones too."""
+    label = f"{LABEL_INSTALLATION}={Installation.current('default').identifier}"
+    with APIClient(ADDRESS, timeout=20) as client:
+        return [found["Names"][0] for found in client.containers(all=True, filters={"label": label})]
+
+
+@pytest.fixture
+def docker_host(transactional_db: None) -> Iterator[ExecutorHost]:
+    yield ExecutorHost.objects.create(
+        name="docker", executor_type="docker", options={"base_url": ADDRESS, "network": "none"}, max_concurrent_jobs=20
+    )
+    left = our_containers()
+    with APIClient(ADDRESS, timeout=20) as client:
+        for name in left:
+            client.remove_container(name, force=True, v=True)
+
+
+def drain(*arguments: str, **settings: str) -> None:
+    """``containers worker --drain`` has ended well."""
+    worker = spawn_worker("--drain", "--poll-interval", "0.1", *arguments, environment=settings)
+    with ending(worker):
+        output, _ = worker.communicate(timeout=50)
+        assert worker.returncode == 0, output
+
+
+def queue(script: str, **fields: Any) -> ContainerJob:
+    return queue_manager.create_and_queue(command=["sh", "-c", script], image=IMAGE, **fields)
+
+
+def ended(job: ContainerJob) -> ContainerJob:
+    job.refresh_from_db()
+    return job
+
+
+def test_twenty_jobs_complete_with_both_streams_kept_and_no_container_left(docker_host: ExecutorHost) -> None:
+    jobs = [queue(f"echo out {number}; echo err {number} >&2") for number in range(20)]
+    drain()
+    for number, job in enumerate(map(ended, jobs)):
+        assert (job.status, job.exit_code, job.outcome, job.attempt) == (Status.COMPLETED, 0, Outcome.OK, 1), job.error
+        assert job.output(stream="stdout") == f"out {number}\n"
+        assert job.output(stream="stderr") == f"err {number}\n"
+    assert our_containers() == []
+
+
+def test_what_goes_wrong_is_told_apart(docker_host: ExecutorHost) -> None:
+    never = {"base_url": ADDRESS, "network": "none", "pull_policy": "never"}
+    ExecutorHost.objects.create(name="never", executor_type="docker", options=never, queues=["never"])
+    missing = queue_manager.create_and_queue(command="true", image="no-such-image:here", queue="never")
+    greedy = queue("cat /dev/zero | tail", memory_limit=16)
+    stubborn = queue("trap '' TERM; while :; do sleep 1; done", timeout_seconds=1)
+    killed = queue("kill -9 $$; sleep 5")
+    absent = queue_manager.create_and_queue(command="no-such-program", image=IMAGE)
+    drain(TEST_CONTAINER_MANAGER='{"STOP_GRACE_SECONDS": 1}')
+
+    assert (ended(missing).status, missing.attempt, missing.outcome) == (Status.FAILED, 1, Outcome.IMAGE_ERROR)
+    assert missing.launched_at is None
+    assert "No such image: no-such-image:here" in missing.error
+    assert (ended(greedy).status, greedy.outcome, greedy.exit_code) == (Status.FAILED, Outcome.OOM, 137)
+    assert (ended(stubborn).status, stubborn.outcome, stubborn.exit_code) == (Status.FAILED, Outcome.TIMEOUT, 137)
+    assert (ended(killed).status, killed.outcome, killed.exit_code) == (Status.FAILED, Outcome.APP_ERROR, 137)
+    assert (ended(absent).status, absent.outcome) == (Status.FAILED, Outcome.CONFIG_ERROR)
+    assert our_containers() == []
+
+
+def test_output_is_in_the_database_about_a_second_after_it_was_written(docker_host: ExecutorHost) -> None:
+    job = queue("for line in 1 2 3 4; do echo line $line; sleep 1; done; sleep 60")
+    worker = spawn_worker("--poll-interval", "0.1")
+    delays: list[float] = []
+
+    def lines_have_come() -> bool:
+        attempt = job.attempts.first()
+        entries = [entry for piece in read_output(attempt) for entry in piece.entries] if attempt else []
+        now = datetime.now(UTC)
+        for entry in entries[len(delays) :]:
+            assert entry.at is not None
+            delays.append((now - entry.at).total_seconds())
+        return len(delays) == 4
+
+    with ending(worker):
+        wait_until(lines_have_come, seconds=30, what="the fourth line")
+        assert ended(job).status == Status.RUNNING
+        queue_manager.cancel_job(job)
+        with pytest.raises(JobFailedError):
+            queue_manager.wait_for(job, timeout=30)
+        worker.terminate()
+        assert worker.wait(timeout=30) == 0
+    assert ended(job).status == Status.CANCELLED
+    # The first line may come while the start is still being recorded.
+    assert max(delays[1:]) < 1.5, delays
+    assert our_containers() == []
+
+
+def test_a_log_of_100_megabytes_grows_neither_the_worker_nor_the_rows(docker_host: ExecutorHost) -> None:
+    worker = spawn_worker("--poll-interval", "0.1")
+    with ending(worker):
+        queue_manager.wait_for(queue("echo small"), timeout=30)
+        before = peak_memory_bytes(worker.pid)
+        flood = queue(f"echo first; yes {'0123456789' * 10} | head -c {FLOOD_BYTES}; echo last")
+        queue_manager.wait_for(flood, timeout=50)
+        grown = peak_memory_bytes(worker.pid) - before
+        worker.terminate()
+        assert worker.wait(timeout=30) == 0
+
+    attempt = ended(flood).attempts.get()
+    output = flood.output()
+    assert (flood.status, flood.exit_code) == (Status.COMPLETED, 0)
+    assert JobLog.objects.filter(attempt=attempt).count() == HEAD_CHUNKS + TAIL_CHUNKS
+    assert output.startswith("first\n0123456789")
+    assert output.endswith("last\n")
+    assert attempt.log_bytes_left_out > 0
+    assert len(output) < 1_100_000
+    assert grown < 60_000_000, f"{grown} bytes"
+
+
+def peak_memory_bytes(process_id: int) -> int:
+    lines = Path(f"/proc/{process_id}/status").read_text().splitlines()
+    (peak,) = (line for line in lines if line.startswith("VmHWM:"))
+    return int(peak.split()[1]) * 1024
+
+
+def test_the_pull_that_jobs_wait_for_is_in_their_timeline(docker_host: ExecutorHost) -> None:
+    with registry_with(uuid4().hex) as registry:
+        image = f"{registry.address}/team/job:v1"
+        registry.gate.clear()
+        jobs = [queue_manager.create_and_queue(command="true", image=image) for _ in range(2)]
+        worker = spawn_worker("--drain", "--poll-interval", "0.1")
+        with ending(worker):
+            wait_until(lambda: registry.requests["manifest"] > 0, what="the question for the image")
+            launching = ContainerJob.objects.filter(status=Status.LAUNCHING)
+            wait_until(lambda: launching.count() == 2, what="both launches")
+            registry.gate.set()
+            output, _ = worker.communicate(timeout=50)
+            assert worker.returncode == 0, output
+        with APIClient(ADDRESS, timeout=20) as client:
+            client.remove_image(image, force=True)
+    for job in jobs:
+        (note,) = job.events.filter(verb=Verb.NOTE)
+        assert note.message.startswith(f"Pulling the image {image}"), note.message
+        assert note.attempt == 1
+        verbs = list(job.events.order_by("id").values_list("verb", flat=True))
+        assert verbs.index(Verb.NOTE) == verbs.index(Verb.CLAIM) + 1
+    assert our_containers() == []
