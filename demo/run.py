@@ -2,18 +2,13 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
 from datetime import timedelta
-from pathlib import Path
 
-import django
-from django.core.management import call_command
 from django.db import transaction
 from django.utils import timezone
-
-HERE = Path(__file__).resolve().parent
+from set_up import set_up
 
 
 def say(text: str) -> None:
@@ -22,16 +17,14 @@ def say(text: str) -> None:
 
 
 def main() -> int:
-    os.chdir(HERE)
-    os.environ["DJANGO_SETTINGS_MODULE"] = "settings"
-    django.setup()
+    set_up()
     from engines import choose_host  # noqa: PLC0415 - models can be imported only after setup()
 
     from container_manager import queue_manager  # noqa: PLC0415
     from container_manager.models import ContainerJob  # noqa: PLC0415
 
-    call_command("migrate", verbosity=0)
-    say(choose_host())
+    choice = choose_host()
+    say(choice.line)
 
     say("\nSix jobs, queued in one transaction:")
     with transaction.atomic():
@@ -46,14 +39,16 @@ def main() -> int:
             ),
             ("overtakes them all", {"command": "echo first", "priority": ContainerJob.PRIORITY_HIGH}),
         ]
-        jobs = [queue_manager.queue_job(ContainerJob.objects.create(name=name, **fields)) for name, fields in fates]
+        jobs = [
+            queue_manager.queue_job(ContainerJob.objects.create(name=name, image=choice.image, **fields))
+            for name, fields in fates
+        ]
     for job in jobs:
         say(f"  {job.name:<20} priority {job.priority}  {job.command}")
 
-    say("\nA worker, until the queue is empty: manage.py containers worker --drain")
-    worker = subprocess.run(
-        [sys.executable, "manage.py", "containers", "worker", "--drain", "--concurrency", "2"], timeout=55, check=False
-    )
+    say("\nA worker, until the queue is empty: manage.py containers worker --drain --host " + choice.host)
+    arguments = ["--drain", "--host", choice.host, "--concurrency", "2"]
+    worker = subprocess.run([sys.executable, "manage.py", "containers", "worker", *arguments], timeout=55, check=False)
     say("\nWhat came of them:")
     say(f"  {'name':<20} {'status':<10} {'exit code':>9}  {'outcome':<13} error")
     for job in jobs:

@@ -1,10 +1,15 @@
-"""A small Django project with one app added: ``container_manager``."""
+"""
+A small Django project with one app added: ``container_manager``.
 
+On SQLite, for a look; ``DEMO_POSTGRES_HOST`` and the other variables below are what ``deploy/compose.yaml`` sets.
+"""
+
+import os
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
 
-SECRET_KEY = "only for the demonstration"
+SECRET_KEY = os.environ.get("DEMO_SECRET_KEY", "only for the demonstration")
 DEBUG = True
 ALLOWED_HOSTS = ["localhost", "127.0.0.1"]
 ROOT_URLCONF = "urls"
@@ -54,6 +59,16 @@ DATABASES = {
         },
     }
 }
+if "DEMO_POSTGRES_HOST" in os.environ:
+    DATABASES["default"] = {
+        "ENGINE": "django.db.backends.postgresql",
+        "HOST": os.environ["DEMO_POSTGRES_HOST"],
+        "NAME": os.environ.get("DEMO_POSTGRES_NAME", "queue"),
+        "USER": os.environ.get("DEMO_POSTGRES_USER", "queue"),
+        "PORT": os.environ.get("DEMO_POSTGRES_PORT", "5432"),
+        "PASSWORD": os.environ.get("DEMO_POSTGRES_PASSWORD", ""),
+    }
+CONTAINER_MANAGER = {"DEFAULT_IMAGE": "busybox"}
 LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,

@@ -160,19 +160,46 @@ def test_output_that_could_not_be_written_during_an_outage_is_there_afterwards(
     assert (job.exit_code, job.attempt, len(job.output().splitlines())) == (5, 1, 41)
 
 
-def test_a_process_that_holds_sqlites_write_lock_only_delays(bench: Bench) -> None:
+def test_an_end_that_comes_during_an_outage_is_recorded_after_it(bench: Bench) -> None:
+    job = queue_manager.queue_job(bench.job(seconds=1.5, exit_code=6))
+    worker = start_worker()
+    with ending(worker):
+        wait_until(lambda: ContainerJob.objects.filter(status=Status.RUNNING).exists(), what="a running job")
+        until = time.monotonic() + 3
+        while time.monotonic() < until:
+            if connection.vendor == "sqlite":
+                hold_sqlites_write_lock(0.5)
+            else:
+                cut_all_other_sessions()
+                time.sleep(0.02)
+        bench.wait_until_all_finished()
+        job.refresh_from_db()
+        assert (job.status, job.exit_code, job.attempt) == (Status.FAILED, 6, 1)
+        assert worker.poll() is None, "the worker lives"
+        bench.assert_never_twice()
+
+
+def hold_sqlites_write_lock(seconds: float) -> None:
+    """SQLite's outage: another program writes for long."""
+    other = sqlite3.connect(str(connection.settings_dict["NAME"]), isolation_level=None, timeout=30)
+    other.execute("BEGIN IMMEDIATE")
+    time.sleep(seconds)
+    other.execute("ROLLBACK")
+    other.close()
+
+
+@pytest.mark.parametrize(("times", "seconds"), [(10, 0.5), (1, 6.0)])
+def test_a_process_that_holds_sqlites_write_lock_only_delays(bench: Bench, times: int, seconds: float) -> None:
     if connection.vendor != "sqlite":
         pytest.skip("only SQLite has one write lock for all")
     jobs = queue_manager.queue_jobs([bench.job(seconds=0.5, exit_code=number) for number in range(8)])
     workers = [start_worker(), start_worker()]
     with ending(*workers):
         wait_until(lambda: ContainerJob.objects.filter(status=Status.RUNNING).exists(), what="a running job")
-        other = sqlite3.connect(connection.settings_dict["NAME"], isolation_level=None, timeout=30)
-        other.execute("BEGIN IMMEDIATE")
-        # Twice WORKER_TIMEOUT: neither worker may take the other for dead afterwards.
-        time.sleep(6)
-        other.execute("ROLLBACK")
-        other.close()
+        for _ in range(times):
+            # At most twice WORKER_TIMEOUT: neither worker may take the other for dead afterwards.
+            hold_sqlites_write_lock(seconds)
+            time.sleep(0.3)
         bench.wait_until_all_finished()
         assert_each_ran_once_to_its_end(bench, jobs, list(range(8)), lines=1)
         bench.assert_never_twice()
