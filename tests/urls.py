@@ -1,8 +1,11 @@
-"""The tests' own project: the admin."""
+"""The tests' own project: the admin, and what the package offers to mount."""
 
 from __future__ import annotations
 
 from django.contrib import admin
-from django.urls import path
+from django.urls import include, path
 
-urlpatterns = [path("admin/", admin.site.urls)]
+urlpatterns = [
+    path("admin/", admin.site.urls),
+    path("queue/", include("container_manager.urls")),
+]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import logging
 import os
@@ -32,17 +33,14 @@ def on_a_terminal(*arguments: str, **environment: str) -> str:
     """What a person sees."""
     ours, theirs = pty.openpty()
     variables = {**child_environment(), "TERM": "xterm-256color", "COLUMNS": "80", "LINES": "40", **environment}
-    process = subprocess.Popen([*MODULE, *arguments], cwd=ROOT, stdout=theirs, stderr=theirs, env=variables)
-    os.close(theirs)
     seen = b""
-    try:
-        while piece := os.read(ours, 65_536):
-            seen += piece
-    except OSError:  # Linux's way to say that the other side has closed
-        pass
-    finally:
-        os.close(ours)
-        process.wait(timeout=60)
+    with subprocess.Popen([*MODULE, *arguments], cwd=ROOT, stdout=theirs, stderr=theirs, env=variables):
+        os.close(theirs)
+        # An error is Linux's way to say that the other side has closed.
+        with contextlib.suppress(OSError):
+            while piece := os.read(ours, 65_536):
+                seen += piece
+    os.close(ours)
     return seen.decode()
 
 
@@ -82,16 +80,15 @@ def test_tables_do_not_need_rich(tmp_path: Path) -> None:
 @pytest.mark.django_db(transaction=True)
 def test_a_reader_that_leaves_early_causes_no_traceback() -> None:
     ContainerJob.objects.bulk_create([ContainerJob(command="true " + "x" * 100) for _ in range(2_000)])
-    process = subprocess.Popen(
+    with subprocess.Popen(
         [*MODULE, "list", "--all"], cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=child_environment()
-    )
-    assert process.stdout
-    assert process.stderr
-    process.stdout.read(10)
-    process.stdout.close()
-    assert process.stderr.read() == b""
-    process.stderr.close()
-    assert process.wait(timeout=60) == exits.BROKEN_PIPE
+    ) as process:
+        assert process.stdout
+        assert process.stderr
+        process.stdout.read(10)
+        process.stdout.close()
+        complaint = process.stderr.read()
+    assert (process.returncode, complaint) == (exits.BROKEN_PIPE, b"")
 
 
 def test_a_database_that_is_not_ready_is_told_in_one_line(tmp_path: Path) -> None:

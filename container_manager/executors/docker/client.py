@@ -11,6 +11,7 @@ from weakref import WeakSet
 from docker import APIClient
 from docker.errors import create_api_error_from_http_exception
 from docker.tls import TLSConfig
+from docker.transport import UnixHTTPAdapter
 from requests import HTTPError, Response
 
 from container_manager.exceptions import ExecutorUnavailableError
@@ -19,6 +20,17 @@ from container_manager.executors.docker.options import DockerOptions
 
 MINIMUM_API_VERSION: Final = "1.41"
 """Docker 20.10's."""
+
+
+SOCKET_URL: Final = "http+docker://localhost"
+"""What the SDK calls an engine behind a socket of this machine."""
+
+
+class SocketAdapter(UnixHTTPAdapter):
+    """One pool for all paths. The SDK's own keeps one for each of 25 paths: hundreds of connections in the end."""
+
+    def get_connection(self, url: str | bytes, proxies: Any = None) -> Any:
+        return super().get_connection("", proxies)
 
 
 class Engine:
@@ -72,6 +84,8 @@ class Engine:
 
     def _new_client(self, version: str) -> APIClient:
         client = APIClient(self.address, version, self.timeout, tls=self._tls_config())
+        if client.base_url == SOCKET_URL:
+            client.mount(SOCKET_URL, SocketAdapter(self.address.removeprefix("unix://"), self.timeout))
         # A proxy or a .netrc of this process's environment is not meant for the engine.
         client.trust_env = False
         return client
