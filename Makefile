@@ -9,6 +9,7 @@ PYTHON := $(VENV)/bin/python
 READY := $(VENV)/.ready
 VENV6 := .venv-django6
 VENV_LOCK := .venv-lock
+VENV_BENCH := .venv-bench
 ARGS ?=
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
@@ -85,8 +86,16 @@ migrations: setup ## No model change without its migration
 
 check: lint types layers migrations test ## All that CI runs
 
-bench: setup ## Measure; the results are only worth something on a quiet machine
-	$(PYTHON) bench/run.py $(ARGS)
+bench: $(VENV_BENCH)/.ready ## Measure against the peers: Q=drain N=20000 ROUNDS=3 DATABASE=postgres; on a quiet machine
+	$(VENV_BENCH)/bin/python -m bench.run $(if $(Q),--question $(Q)) $(if $(N),--size $(N)) \
+		$(if $(ROUNDS),--rounds $(ROUNDS)) $(if $(DATABASE),--database $(DATABASE)) $(ARGS)
+
+$(VENV_BENCH)/.ready: bench/requirements.txt pyproject.toml
+	@python=$$($(call find_python,3,11,python3.11 python3.12 python3.13 python3)); \
+	"$$python" -m venv $(VENV_BENCH)
+	$(VENV_BENCH)/bin/python -m pip install -q -r bench/requirements.txt
+	$(VENV_BENCH)/bin/python -m pip install -q --no-deps -e .
+	@touch $@
 
 faults: setup ## The suite that kills and breaks things on purpose: minutes
 	$(PYTHON) -m tests.run -- -m faults $(ARGS)

@@ -1,0 +1,1 @@
+"""Measurements: one question a file in ``questions``, one system a file in ``systems``."""

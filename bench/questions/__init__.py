@@ -1,0 +1,8 @@
+"""The questions: each file has a title, its metrics, how long it takes at most, and its cells."""
+
+from __future__ import annotations
+
+from typing import Final
+
+ORDER: Final = ("enqueue", "drain")
+"""The order in which they are asked."""

@@ -1,0 +1,40 @@
+"""Django's settings in the processes that measure. ``TEST_DATABASE`` and ``TEST_DATABASE_NAME`` say which database."""
+
+from __future__ import annotations
+
+import os
+
+from tests.databases import configuration
+
+SECRET_KEY = "only for measurements"
+DEBUG = False
+USE_TZ = True
+TIME_ZONE = "UTC"
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+
+APPS_OF = {
+    "procrastinate": ["procrastinate.contrib.django"],
+    "django_tasks_db": ["django_tasks", "django_tasks_db"],
+    "django_q2": ["django_q"],
+}
+"""What a peer's documentation has one add."""
+
+INSTALLED_APPS = [
+    "django.contrib.contenttypes",
+    "django.contrib.auth",
+    *APPS_OF.get(os.environ.get("BENCH_SYSTEM", ""), ["container_manager"]),
+]
+DATABASES = {"default": configuration(os.environ.get("TEST_DATABASE", "postgres"))}
+
+CONTAINER_MANAGER = {"RETENTION": None}
+
+TASKS = {"default": {"BACKEND": "django_tasks_db.DatabaseBackend"}}
+Q_CLUSTER = {
+    "name": "bench",
+    "workers": 1,
+    "orm": "default",
+    "timeout": 60,
+    "retry": 120,
+    "save_limit": 0,
+    "log_level": "ERROR",
+}
