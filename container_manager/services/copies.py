@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from uuid_utils.compat import uuid7
 
-from container_manager.models import Installation, JobAttempt
+from container_manager.models import ExecutorHost, Installation, JobAttempt
 from container_manager.models.installation import database_fingerprint, random_id
 from container_manager.services.takeover import give_up
 
@@ -27,4 +27,6 @@ def become_copy(using: str) -> int:
     for attempt in JobAttempt.objects.using(using).filter(active_job__isnull=False).select_related("job", "host"):
         lost += give_up(attempt, worker, using, reason="It runs, or ran, for the original of this database.")
     Installation.objects.using(using).update(identifier=random_id(), fingerprint=database_fingerprint(using))
+    # Some engines are one per installation, and nothing of this one's is left that another engine could miss.
+    ExecutorHost.objects.using(using).update(engine_id="")
     return lost
