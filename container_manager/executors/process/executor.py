@@ -104,6 +104,7 @@ class ProcessExecutor(Executor):
         return handle
 
     def start(self, handle: Handle) -> None:
+        self._reap()
         execution = Execution(self._store, handle.name)
         with self._store.reached():
             answer = self._spawn_supervisor(execution) if execution.is_ready() else supervisor.NOT_STARTED
