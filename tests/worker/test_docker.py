@@ -49,7 +49,7 @@ def drain(*arguments: str, **settings: str) -> None:
     """``containers worker --drain`` has ended well."""
     worker = spawn_worker("--drain", "--poll-interval", "0.1", *arguments, environment=settings)
     with ending(worker):
-        output, _ = worker.communicate(timeout=50)
+        output, _ = worker.communicate(timeout=120)
         assert worker.returncode == 0, output
 
 
@@ -111,7 +111,7 @@ def test_output_is_in_the_database_about_a_second_after_it_was_written(docker_ho
         assert ended(job).status == Status.RUNNING
         queue_manager.cancel_job(job)
         with pytest.raises(JobFailedError):
-            queue_manager.wait_for(job, timeout=30)
+            queue_manager.wait_for(job, timeout=60)
         worker.terminate()
         assert worker.wait(timeout=30) == 0
     assert ended(job).status == Status.CANCELLED
@@ -123,10 +123,10 @@ def test_output_is_in_the_database_about_a_second_after_it_was_written(docker_ho
 def test_a_log_of_100_megabytes_grows_neither_the_worker_nor_the_rows(docker_host: ExecutorHost) -> None:
     worker = spawn_worker("--poll-interval", "0.1")
     with ending(worker):
-        queue_manager.wait_for(queue("echo small"), timeout=30)
+        queue_manager.wait_for(queue("echo small"), timeout=60)
         before = peak_memory_bytes(worker.pid)
         flood = queue(f"echo first; yes {'0123456789' * 10} | head -c {FLOOD_BYTES}; echo last")
-        queue_manager.wait_for(flood, timeout=50)
+        queue_manager.wait_for(flood, timeout=200)
         grown = peak_memory_bytes(worker.pid) - before
         worker.terminate()
         assert worker.wait(timeout=30) == 0
@@ -159,7 +159,7 @@ def test_the_pull_that_jobs_wait_for_is_in_their_timeline(docker_host: ExecutorH
             launching = ContainerJob.objects.filter(status=Status.LAUNCHING)
             wait_until(lambda: launching.count() == 2, what="both launches")
             registry.gate.set()
-            output, _ = worker.communicate(timeout=50)
+            output, _ = worker.communicate(timeout=120)
             assert worker.returncode == 0, output
         with APIClient(ADDRESS, timeout=20) as client:
             client.remove_image(image, force=True)
