@@ -10,9 +10,9 @@ from django.utils import timezone
 from container_manager import conf
 from container_manager import hosts as host_rows
 from container_manager.capacity import Room
-from container_manager.models import ContainerJob, ExecutorHost, JobAttempt, Worker
+from container_manager.models import ContainerJob, ExecutorHost, JobAttempt, JobEvent, Worker
 from container_manager.models.job_queryset import JobQuerySet
-from container_manager.states import Hold, Status
+from container_manager.states import Hold, Status, Verb
 
 _COUNTED = 10_000
 _START_ONE = "start one, 'manage.py containers worker'."
@@ -23,7 +23,7 @@ def why_it_waits(job: ContainerJob, using: str) -> str:
     if job.status == Status.PENDING:
         return "It is not in the queue: queue it."
     if job.status == Status.LAUNCHING:
-        return f"It is being launched, attempt {job.attempt}."
+        return f"It is being launched, attempt {job.attempt}.{_latest_note(job, using)}"
     if job.status != Status.QUEUED:
         return ""
     # Past its moment a hold keeps nobody waiting: the next worker ends it.
@@ -31,6 +31,13 @@ def why_it_waits(job: ContainerJob, using: str) -> str:
     if job.hold and not is_over:
         return _why_held(job)
     return _why_no_worker_takes_it(job, using) or _place(job, using)
+
+
+def _latest_note(job: ContainerJob, using: str) -> str:
+    """How far the pull of its image has come, for example."""
+    notes = JobEvent.objects.using(using).filter(job_id=job.pk, attempt=job.attempt, verb=Verb.NOTE)
+    message = notes.order_by("-id").values_list("message", flat=True).first()
+    return f" {message}" if message else ""
 
 
 def _why_held(job: ContainerJob) -> str:

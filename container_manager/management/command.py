@@ -22,6 +22,8 @@ class Command(BaseCommand):
     """Dispatches to a verb; each verb is a module that declares its arguments and runs."""
 
     help = "Run jobs in containers: start a worker, run and watch jobs, look at the queue, check the set-up."
+    # Not the whole project's: a view that cannot be imported must not keep a job from being cancelled.
+    requires_system_checks = ("container_manager",)
 
     def add_arguments(self, parser: CommandParser) -> None:
         if parser.prog.startswith("__main__.py "):
@@ -34,6 +36,8 @@ class Command(BaseCommand):
     def execute(self, *args: Any, **options: Any) -> str | None:
         if os.environ.get("NO_COLOR") and not options.get("force_color"):
             options["no_color"] = True
+        if options["verb"] == "check":
+            options["skip_checks"] = True
         return super().execute(*args, **options)
 
     def handle(self, *args: Any, **options: Any) -> None:

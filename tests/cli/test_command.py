@@ -109,6 +109,25 @@ def test_a_database_that_is_not_ready_is_told_in_one_line(tmp_path: Path) -> Non
         assert len(answer.stderr.splitlines()) == 1, answer.stderr
 
 
+@pytest.mark.django_db(transaction=True)
+def test_a_project_whose_views_are_broken_can_still_be_operated(tmp_path: Path) -> None:
+    (tmp_path / "broken.py").write_text("from tests.settings import *\nROOT_URLCONF = 'no_such_module'\n")
+    variables = {"DJANGO_SETTINGS_MODULE": "broken", "PYTHONPATH": f"{ROOT}:{tmp_path}"}
+    for verb in ("list", "check"):
+        answer = run(verb, **variables)
+        assert answer.returncode == 0, answer.stderr
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_wrong_setting_stops_the_command_and_check_puts_it_in_its_table() -> None:
+    wrong = {"TEST_CONTAINER_MANAGER": '{"POL_INTERVAL": 1}'}
+    answer = run("list", **wrong)
+    assert (answer.returncode, "POLL_INTERVAL" in answer.stderr) == (exits.ERROR, True)
+    answer = run("check", **wrong)
+    assert (answer.returncode, "POLL_INTERVAL" in answer.stdout) == (exits.ERROR, True)
+    assert "database default" in answer.stdout
+
+
 def test_the_module_says_which_settings_it_lacks() -> None:
     bare = {name: value for name, value in os.environ.items() if name != "DJANGO_SETTINGS_MODULE"}
     for variables, complaint in (

@@ -21,7 +21,8 @@ def test_it_queues_what_it_is_told(containers: Containers) -> None:
     answer = containers(
         "run", "--image", "busybox", "--name", "n", "--env", "A=b=c", "--label", "team=x", "--priority", "70",
         "--queue", "media", "--memory-limit", "64", "--cpu-limit", "0.5", "--timeout", "9", "--max-retries", "1",
-        "--retry-policy", "on_failure", "--in", "5m", "--", "sh", "-c", "exit 7",
+        "--retry-policy", "on_failure", "--workdir", "/srv", "--user", "nobody",
+        "--network", "none", "--in", "5m", "--", "sh", "-c", "exit 7",
     )  # fmt: skip
     job = ContainerJob.objects.get()
     assert (answer.code, answer.out.strip()) == (exits.OK, str(job.pk))
@@ -29,6 +30,7 @@ def test_it_queues_what_it_is_told(containers: Containers) -> None:
     assert (job.environment, job.labels, job.queue) == ({"A": "b=c"}, {"team": "x"}, "media")
     assert (job.memory_limit, job.cpu_limit, job.timeout_seconds) == (64, 0.5, 9)
     assert (job.max_retries, job.retry_policy) == (1, "on_failure")
+    assert (job.working_directory, job.user, job.network) == ("/srv", "nobody", "none")
     assert (job.status, job.hold) == (Status.QUEUED, "schedule")
     assert job.scheduled_for is not None
     assert abs(job.scheduled_for - timezone.now() - timedelta(minutes=5)) < timedelta(seconds=30)

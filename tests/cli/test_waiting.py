@@ -11,8 +11,8 @@ from django.test import override_settings
 from django.utils import timezone
 
 from container_manager import queue_manager
-from container_manager.models import ContainerJob, ExecutorHost, JobAttempt, Worker
-from container_manager.states import Hold
+from container_manager.models import ContainerJob, ExecutorHost, JobAttempt, JobEvent, Worker
+from container_manager.states import Hold, Verb
 from container_manager.waiting import why_it_waits
 
 pytestmark = pytest.mark.django_db
@@ -50,7 +50,11 @@ def test_what_runs_or_has_ended_does_not_wait() -> None:
     for status in ("running", "completed", "failed", "cancelled"):
         assert why(ContainerJob.objects.create(command="x", status=status)) == ""
     assert "not in the queue" in why(ContainerJob.objects.create(command="x"))
-    assert "being launched, attempt 2" in why(ContainerJob.objects.create(command="x", status="launching", attempt=2))
+    launching = ContainerJob.objects.create(command="x", status="launching", attempt=2)
+    assert why(launching) == "It is being launched, attempt 2."
+    for attempt, message in ((1, "Pulling a: 90 %."), (2, "Pulling b: 10 %."), (2, "Pulling b: 40 %.")):
+        JobEvent.objects.create(job=launching, attempt=attempt, verb=Verb.NOTE, message=message)
+    assert why(launching) == "It is being launched, attempt 2. Pulling b: 40 %."
 
 
 def test_a_hold_is_told_with_its_reason_and_end(settings: Any) -> None:

@@ -79,7 +79,7 @@ def _results(using: str) -> Iterator[Result]:
 def _settings(using: str) -> Iterator[Result]:
     ours = [
         message
-        for message in checks.run_checks(databases=[using])
+        for message in checks.run_checks(tags=["container_manager", checks.Tags.database], databases=[using])
         if str(message.id).startswith("container_manager.")
     ]  # fmt: skip
     for message in ours:

@@ -21,7 +21,7 @@ from container_manager.states import Status
 
 _GIVEN: Final = (
     "image", "name", "queue", "priority", "memory_limit", "cpu_limit", "timeout_seconds", "max_retries",
-    "retry_policy", "shell",
+    "retry_policy", "shell", "working_directory", "user", "network",
 )  # fmt: skip
 
 
@@ -57,6 +57,9 @@ class RunVerb(Verb):
         parser.add_argument(
             "--timeout", dest="timeout_seconds", type=int, metavar="SECONDS", help="Stopped when it runs longer."
         )
+        parser.add_argument("--workdir", dest="working_directory", metavar="PATH")
+        parser.add_argument("--user", metavar="NAME", help="Whom it runs as in its container.")
+        parser.add_argument("--network", metavar="NAME", help="none, bridge, or one that the host allows.")
         parser.add_argument("--max-retries", type=int, metavar="N", help="Launches in all; default 3.")
         parser.add_argument("--retry-policy", metavar="NAME", help="default, never, on_failure, or one of your own.")
         parser.add_argument("--shell", action="store_true", help="Give the command, one string, to /bin/sh -c.")
