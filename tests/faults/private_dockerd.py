@@ -21,6 +21,8 @@ from tests.processes import wait_until
 from tests.services import is_ci
 
 OWN_NETWORK_NOTHING: Final = ("--bridge=none", "--iptables=false", "--ip6tables=false")
+IN_ITS_OWN_NETWORK: Final = ("unshare", "--net")
+"""An engine told to have no bridge deletes the ``docker0`` it finds: in the machine's network, another engine's."""
 
 
 class PrivateDockerd:
@@ -39,8 +41,8 @@ class PrivateDockerd:
         self.address = f"unix://{self.socket_path}"
 
     def __enter__(self) -> Self:
-        if os.getuid() != 0 or shutil.which("dockerd") is None:
-            self._refuse("an engine of one's own takes root and dockerd")
+        if os.getuid() != 0 or shutil.which("dockerd") is None or shutil.which("unshare") is None:
+            self._refuse("an engine of one's own takes root, dockerd and unshare")
         self._give_identity()
         self._start_containerd()
         self.start()
@@ -71,7 +73,7 @@ class PrivateDockerd:
             "-H", self.address, *OWN_NETWORK_NOTHING, *self._flags,
         ]  # fmt: skip
         with open(self._folder / "log", "ab") as log:
-            self._process = subprocess.Popen(["dockerd", *arguments], stdout=log, stderr=log)
+            self._process = subprocess.Popen([*IN_ITS_OWN_NETWORK, "dockerd", *arguments], stdout=log, stderr=log)
         deadline = time.monotonic() + 60
         while not self._answers():
             if self._process.poll() is not None or time.monotonic() > deadline:
