@@ -9,6 +9,9 @@ from django.conf import settings
 
 from tests.services import require_service
 
+SERVICES = {"docker": "docker", "podman": "podman", "kubernetes": "kubernetes", "browser": "chromium"}
+"""What a test with the marker needs."""
+
 
 @pytest.fixture(scope="session")
 def django_db_modify_db_settings(
@@ -34,5 +37,6 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
-    if item.get_closest_marker("docker"):
-        require_service("docker")
+    for marker, service in SERVICES.items():
+        if item.get_closest_marker(marker):
+            require_service(service)

@@ -8,18 +8,22 @@ from __future__ import annotations
 
 import functools
 import os
+import shutil
 import sys
 import warnings
+from collections.abc import Callable
 from typing import Final
 
 import docker
+import kubernetes
 import pytest
 from docker.errors import DockerException
 from requests.exceptions import RequestException
+from urllib3.exceptions import HTTPError
 
 from tests import databases
 
-NAMES: Final = (*databases.NAMES, "docker")
+NAMES: Final = (*databases.NAMES, "docker", "podman", "kubernetes", "chromium")
 
 
 def is_ci() -> bool:
@@ -30,7 +34,8 @@ def is_ci() -> bool:
 @functools.cache
 def absence(name: str) -> str:
     """Why the service ``name``, one of ``NAMES``, cannot be used, in one line; empty when it answers."""
-    return _docker_absence() if name == "docker" else databases.absence(name)
+    probe = _PROBES.get(name)
+    return probe() if probe else databases.absence(name)
 
 
 def require_service(name: str, reason: str = "") -> None:
@@ -46,8 +51,20 @@ def require_service(name: str, reason: str = "") -> None:
 
 def _docker_absence() -> str:
     """``DOCKER_HOST`` and the like are obeyed."""
+    return _engine_absence(functools.partial(docker.from_env, timeout=5))
+
+
+def _podman_absence() -> str:
+    """``PODMAN_HOST`` names the socket of a Podman service, for example ``unix:///run/podman/podman.sock``."""
+    address = os.environ.get("PODMAN_HOST", "")
+    if not address:
+        return "PODMAN_HOST is not set"
+    return _engine_absence(functools.partial(docker.DockerClient, base_url=address, timeout=5))
+
+
+def _engine_absence(connect: Callable[[], docker.DockerClient]) -> str:
     try:
-        client = docker.from_env(timeout=5)
+        client = connect()
     except DockerException as error:
         return _first_line(error)
     try:
@@ -57,6 +74,37 @@ def _docker_absence() -> str:
     finally:
         client.close()
     return ""
+
+
+def _kubernetes_absence() -> str:
+    """The cluster is the one of ``KUBECONFIG``."""
+    path = os.environ.get("KUBECONFIG", "")
+    if not path:
+        return "KUBECONFIG is not set"
+    try:
+        with kubernetes.config.new_client_from_config(path) as client:
+            kubernetes.client.VersionApi(client).get_code(_request_timeout=5)
+    except (kubernetes.config.ConfigException, kubernetes.client.ApiException, HTTPError) as error:
+        return _first_line(error)
+    return ""
+
+
+def _chromium_absence() -> str:
+    """``CHROMIUM`` is the path of a browser; else the one on the search path."""
+    return "" if chromium() else "no chromium on the search path, and CHROMIUM names none"
+
+
+def chromium() -> str:
+    """The path of the browser for tests; empty when there is none."""
+    return os.environ.get("CHROMIUM", "") or shutil.which("chromium") or ""
+
+
+_PROBES: Final[dict[str, Callable[[], str]]] = {
+    "docker": _docker_absence,
+    "podman": _podman_absence,
+    "kubernetes": _kubernetes_absence,
+    "chromium": _chromium_absence,
+}
 
 
 def _first_line(error: Exception) -> str:

@@ -128,6 +128,7 @@ class ContainerJob(Specification, GuardedModel):
         permissions = (
             ("launch_containerjob", "Can queue, dequeue and launch jobs"),
             ("cancel_containerjob", "Can cancel jobs"),
+            ("retry_containerjob", "Can retry jobs"),
             ("view_logs_containerjob", "Can read the output of jobs"),
         )
         indexes = (
