@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from difflib import get_close_matches
 from typing import Any
 
+from django.apps import apps
 from django.conf import settings as django_settings
 from django.core import checks
 from django.db import connections
@@ -18,6 +19,7 @@ from container_manager.retry import PolicyError, policy_from_settings
 def register_checks() -> None:
     checks.register(check_settings, "container_manager")
     checks.register(check_databases, checks.Tags.database)
+    checks.register(check_admin, "container_manager")
 
 
 def check_settings(**_: Any) -> list[checks.CheckMessage]:
@@ -108,6 +110,19 @@ def _check_policies() -> Iterator[checks.CheckMessage]:
             policy_from_settings(policy)
         except (PolicyError, TypeError, AttributeError) as error:
             yield checks.Error(f"RETRY_POLICIES[{name!r}]: {error}.", id="container_manager.E005")
+
+
+def check_admin(**_: Any) -> list[checks.CheckMessage]:
+    """The admin's pages refresh themselves by htmx, which the extra ``admin`` brings."""
+    if not apps.is_installed("django.contrib.admin") or apps.is_installed("django_htmx"):
+        return []
+    return [
+        checks.Info(
+            "The admin's pages of container_manager do not refresh themselves.",
+            hint="pip install 'django-container-queue[admin]' and add 'django_htmx' to INSTALLED_APPS.",
+            id="container_manager.I001",
+        )
+    ]
 
 
 def check_databases(databases: Any = None, **_: Any) -> list[checks.CheckMessage]:

@@ -30,10 +30,14 @@ def django_db_modify_db_settings(
     database.setdefault("TEST", {})["NAME"] = name
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Never two race tests at once, nor two browsers."""
+    if not config.pluginmanager.hasplugin("xdist"):
+        return
     for item in items:
-        if item.get_closest_marker("races"):
-            item.add_marker(pytest.mark.xdist_group("races"))
+        for group in ("races", "browser"):
+            if item.get_closest_marker(group):
+                item.add_marker(pytest.mark.xdist_group(group))
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:

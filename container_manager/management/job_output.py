@@ -10,11 +10,11 @@ from typing import Final
 from django.core.management.base import BaseCommand, OutputWrapper
 
 from container_manager.management.rendering import note
-from container_manager.management.wording import iso
 from container_manager.models import ContainerJob, JobAttempt
 from container_manager.models.output import OutputPosition, gap_line, read_output
 from container_manager.specs import LogEntry, Stream
 from container_manager.waiting import why_it_waits
+from container_manager.wording import iso
 
 LOOK_SECONDS: Final = 0.25
 FIRST_NOTICE_SECONDS: Final = 3.0

@@ -9,8 +9,8 @@ from typing import Any, Final
 
 from django.core.management.base import BaseCommand
 
-from container_manager.management.wording import cut, printable
 from container_manager.models import ContainerJob, JobAttempt
+from container_manager.wording import cut, printable
 
 try:
     from rich.console import Console

@@ -13,9 +13,9 @@ from container_manager.management.arguments import add_json
 from container_manager.management.finding import short_id
 from container_manager.management.rendering import note, print_json, print_table
 from container_manager.management.verbs.base import Verb
-from container_manager.management.wording import ago
 from container_manager.models import ExecutorHost, JobAttempt, Worker
 from container_manager.queue import queue_manager
+from container_manager.wording import ago
 
 
 class WorkersVerb(Verb):

@@ -12,10 +12,11 @@ from container_manager.management.arguments import add_filters, add_json, filter
 from container_manager.management.finding import short_id
 from container_manager.management.rendering import job_values, note, print_json, print_table
 from container_manager.management.verbs.base import Verb
-from container_manager.management.wording import ago, cut, result_text, title
+from container_manager.management.wording import result_text, title
 from container_manager.models import ContainerJob
 from container_manager.models.job_queryset import JobQuerySet
 from container_manager.queue import queue_manager
+from container_manager.wording import ago, cut
 
 COLUMNS: Final = ("id", "status", "result", "queue", "priority", "tries", "created", "job")
 USUAL: Final[dict[str, set[object]]] = {"queue": {"default"}, "priority": {50}, "tries": {0, 1}}

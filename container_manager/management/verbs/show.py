@@ -12,11 +12,12 @@ from container_manager.management.arguments import ID_HELP, add_json
 from container_manager.management.finding import SHORT, find_job, short_id
 from container_manager.management.rendering import attempt_values, job_values, note, print_json, print_table
 from container_manager.management.verbs.base import Verb
-from container_manager.management.wording import command_text, local, pairs, printable, run_time
+from container_manager.management.wording import command_text, pairs, run_time
 from container_manager.models import ContainerJob, JobAttempt, JobEvent
 from container_manager.queue import queue_manager
 from container_manager.states import Status
 from container_manager.waiting import why_it_waits
+from container_manager.wording import local, printable
 
 FULL_ID: Final = 36
 EVENTS: Final = 200

@@ -1,4 +1,4 @@
-"""Plain registrations: every row can be looked at, and jobs queued, retried, cancelled and taken out of the queue."""
+"""Jobs: looked at, queued, retried, cancelled and taken out of the queue."""
 
 from __future__ import annotations
 
@@ -10,8 +10,9 @@ from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.utils.translation import gettext_lazy as _
 
+from container_manager.admin.permissions import may
 from container_manager.exceptions import QueueError
-from container_manager.models import ContainerJob, EnvironmentTemplate, ExecutorHost, JobAttempt, JobEvent, Worker
+from container_manager.models import ContainerJob, JobAttempt, JobEvent
 from container_manager.queue import queue_manager
 
 
@@ -70,7 +71,7 @@ class ContainerJobAdmin(admin.ModelAdmin):
     def dequeue_selected(self, request: HttpRequest, queryset: QuerySet[ContainerJob]) -> None:
         self._each(request, queryset, queue_manager.dequeue_job)
 
-    @admin.action(description=_("Retry the selected failed jobs"), permissions=["launch"])
+    @admin.action(description=_("Retry the selected failed jobs"), permissions=["retry"])
     def retry_selected(self, request: HttpRequest, queryset: QuerySet[ContainerJob]) -> None:
         self._each(request, queryset, queue_manager.retry_job)
 
@@ -80,10 +81,13 @@ class ContainerJobAdmin(admin.ModelAdmin):
         self._each(request, queryset, lambda job: queue_manager.cancel_job(job, actor=actor))
 
     def has_launch_permission(self, request: HttpRequest) -> bool:
-        return request.user.has_perm("container_manager.launch_containerjob")
+        return may(request, "launch")
+
+    def has_retry_permission(self, request: HttpRequest) -> bool:
+        return may(request, "retry")
 
     def has_cancel_permission(self, request: HttpRequest) -> bool:
-        return request.user.has_perm("container_manager.cancel_containerjob")
+        return may(request, "cancel")
 
     def _each(
         self, request: HttpRequest, queryset: QuerySet[ContainerJob], do: Callable[[ContainerJob], object]
@@ -97,35 +101,3 @@ class ContainerJobAdmin(admin.ModelAdmin):
             else:
                 done += 1
         self.message_user(request, _("%(count)d done.") % {"count": done}, messages.SUCCESS)
-
-
-@admin.register(ExecutorHost)
-class ExecutorHostAdmin(admin.ModelAdmin):
-    list_display = (
-        "name",
-        "executor_type",
-        "is_active",
-        "max_concurrent_jobs",
-        "node",
-        "engine_version",
-        "health_error",
-    )
-    list_filter = ("executor_type", "is_active")
-    readonly_fields = ("engine_version", "checked_at", "health_error", "failures", "retry_at", "claimed_at")
-
-
-@admin.register(EnvironmentTemplate)
-class EnvironmentTemplateAdmin(admin.ModelAdmin):
-    list_display = ("name", "description")
-    search_fields = ("name",)
-
-
-@admin.register(Worker)
-class WorkerAdmin(admin.ModelAdmin):
-    list_display = ("id", "kind", "node", "process_id", "started_at", "heartbeat_at")
-
-    def has_add_permission(self, request: HttpRequest) -> bool:
-        return False
-
-    def has_change_permission(self, request: HttpRequest, obj: Worker | None = None) -> bool:
-        return False
