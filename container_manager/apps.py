@@ -10,7 +10,8 @@ class ContainerManagerConfig(AppConfig):
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:
-        from container_manager import checks, logs, signals  # noqa: PLC0415 - models exist only from here on
+        from container_manager import checks, definitions, logs, signals  # noqa: PLC0415 - models exist only from here on
 
         signals.jobs_moved.connect(logs.log_moves, dispatch_uid="container_manager.logs")
         checks.register_checks()
+        definitions.autodiscover()

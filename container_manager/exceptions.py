@@ -10,6 +10,7 @@ Every error this package raises on purpose.
     │   ├── JobActiveError          (also ValueError)
     │   ├── JobNotFoundError        (also ValueError)
     │   ├── JobValidationError      (also ValidationError, ValueError)
+    │   │   └── DefinitionNotFoundError
     │   ├── InvalidTransitionError  (also ValueError)
     │   ├── JobFailedError
     │   ├── JobWaitTimeoutError     (also TimeoutError)
@@ -72,6 +73,10 @@ class JobValidationError(QueueError, ValidationError, ValueError):
 
     def __init__(self, message: Any, code: str | None = None, params: Any = None) -> None:
         ValidationError.__init__(self, message, code, params)
+
+
+class DefinitionNotFoundError(JobValidationError):
+    """There is no job definition of that name, or not any more."""
 
 
 class InvalidTransitionError(QueueError, ValueError):

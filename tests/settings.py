@@ -24,6 +24,7 @@ INSTALLED_APPS = [
     "django.contrib.staticfiles",
     "django_htmx",
     "container_manager",
+    "tests.video",
 ]
 MIDDLEWARE = [
     "tests.browser.content_security_policy.ContentSecurityPolicy",

@@ -11,6 +11,7 @@ from container_manager import exceptions
 from container_manager.exceptions import (
     ConfigurationError,
     ContainerManagerError,
+    DefinitionNotFoundError,
     ExecutionNotFoundError,
     ExecutionRunningError,
     ExecutorError,
@@ -35,7 +36,7 @@ from container_manager.states import Outcome
 
 BAD_CALLS = {
     JobAlreadyQueuedError, JobNotQueuedError, JobNotQueueableError, JobActiveError, JobNotFoundError,
-    JobValidationError, InvalidTransitionError,
+    JobValidationError, InvalidTransitionError, DefinitionNotFoundError,
 }  # fmt: skip
 OTHER_QUEUE_ERRORS = {JobFailedError, JobWaitTimeoutError, QueueCapacityError}
 EXECUTOR_ERRORS = {

@@ -1,0 +1,129 @@
+"""A job, declared: what runs, its limits, and its parameters as form fields."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from django import forms
+
+from container_manager import intake
+from container_manager.definitions import parameters as given_parameters
+from container_manager.definitions import placeholders
+from container_manager.definitions.declaring import DefinitionType
+from container_manager.models import ContainerJob
+from container_manager.models.job_queryset import JobQuerySet
+from container_manager.validation import argument_list
+
+
+class JobDefinition(metaclass=DefinitionType):
+    """
+    The base of job definitions.
+
+    ::
+
+        class Transcode(JobDefinition):
+            image = "registry.example.com/ffmpeg:7.1"
+            command = ["ffmpeg", "-vf", "scale=-2:{height}", "in.mov", "out.mp4"]
+            queue, memory_limit, timeout_seconds = "media", 2048, 3600
+            height = forms.IntegerField(min_value=144, max_value=2160, initial=720)
+
+        job = Transcode.queue(height=480, priority=80)
+
+    Form fields are the parameters: ``{height}`` in the command or in the environment becomes its value,
+    within one argument, never through a shell. A parameter that is not given is its field's ``initial``. ``name``
+    is the class's in snake_case unless it says another. ``abstract = True`` makes a base for others.
+    A definition that is wrong raises ``ConfigurationError`` when its class is made.
+    """
+
+    name: ClassVar[str]
+    options: ClassVar[Mapping[str, Any]]
+    fields: ClassVar[Mapping[str, forms.Field]]
+
+    @classmethod
+    def clean(cls, parameters: dict[str, Any]) -> dict[str, Any]:
+        """
+        ``parameters``, each of them valid, judged together; what is returned is used.
+
+        For a definition to override. ``ValidationError``, best as ``{parameter: message}``, refuses them.
+        """
+        return parameters
+
+    @classmethod
+    def build(
+        cls,
+        *,
+        name: str = "",
+        priority: int | None = None,
+        tenant: str = "",
+        unique_key: str | None = None,
+        **parameters: Any,
+    ) -> ContainerJob:
+        """
+        A new job, not saved: for ``queue_manager.queue_job``, and to change before.
+
+        ``name``: how lists show it; default: the definition's. ``JobValidationError`` has one list
+        of messages per parameter that is unknown, missing or wrong.
+        """
+        cleaned = given_parameters.clean(cls.fields, parameters, cls.clean)
+        stored = given_parameters.stored(cls.fields, cleaned)
+        job = ContainerJob(**cls._columns({key: placeholders.as_text(value) for key, value in stored.items()}))
+        job.name = name or cls.name
+        job.definition, job.parameters = cls.name, stored
+        job.tenant, job.unique_key = tenant, unique_key
+        if priority is not None:
+            job.priority = priority
+        return job
+
+    if TYPE_CHECKING:
+        # Definitions say `queue = "media"` and are told `.queue(...)`: to a type checker it is anything.
+        queue: ClassVar[Any]
+    else:
+
+        @classmethod
+        def queue(cls, *, schedule_for: datetime | None = None, **arguments: Any) -> ContainerJob:
+            """
+            A new job is in the queue, in the caller's transaction: one INSERT of the row.
+
+            ``schedule_for`` (aware): not before then. The other ``arguments`` are ``build``'s, the errors
+            those of ``build`` and of ``queue_manager.queue_job``.
+            """
+            using = JobQuerySet(ContainerJob).write_alias
+            return intake.queue_one(cls.build(**arguments), schedule_for=schedule_for, priority=None, using=using)
+
+    @classmethod
+    def form(cls, *arguments: Any, **options: Any) -> forms.Form:
+        """
+        A Django form of the parameters, with ``clean`` as its own; made with what ``forms.Form`` takes.
+
+        Once it is valid: ``queue(**form.cleaned_data)``.
+        """
+        form_class: type[forms.Form] = type(
+            f"{cls.__name__}Form", (_ParameterForm,), {**cls.fields, "_definition": cls}
+        )
+        return form_class(*arguments, **options)
+
+    @classmethod
+    def _columns(cls, values: Mapping[str, str]) -> dict[str, Any]:
+        columns = dict(cls.options)
+        for name in ("command", "entrypoint"):
+            if name in columns and not columns.get("shell"):
+                # Split first: a value is never split, whatever it holds.
+                columns[name] = [placeholders.fill(argument, values) for argument in argument_list(columns[name])]
+        for name in ("environment", "labels", "secrets"):
+            if name in columns:
+                columns[name] = dict(columns[name])
+        if "environment" in columns:
+            columns["environment"] = {
+                key: placeholders.fill(value, values) for key, value in columns["environment"].items()
+            }
+        return columns
+
+
+class _ParameterForm(forms.Form):
+    _definition: ClassVar[type[JobDefinition]]
+
+    def clean(self) -> dict[str, Any]:
+        cleaned = dict(self.cleaned_data)
+        return cleaned if self.errors else self._definition.clean(cleaned)

@@ -1,0 +1,1 @@
+"""An application that has job definitions, as a user's would."""
