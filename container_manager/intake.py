@@ -1,10 +1,11 @@
-"""How jobs get into the queue: judged first, then written, all or none."""
+"""How jobs get into the queue, judged first, then written, all or none; and out of it again."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any, Final
+from uuid import UUID
 
 from django.db import transaction
 from django.db.models import Case, Value, When
@@ -16,6 +17,7 @@ from container_manager.exceptions import (
     JobAlreadyQueuedError,
     JobNotFoundError,
     JobNotQueueableError,
+    JobNotQueuedError,
     JobValidationError,
     QueueCapacityError,
     QueueError,
@@ -30,7 +32,14 @@ _AT_ONCE: Final = 1_000
 """Rows of one UPDATE: each may take a dozen parameters, and SQLite allows 32,766."""
 
 
-def queue_one(job: ContainerJob, *, schedule_for: datetime | None, priority: int | None, using: str) -> ContainerJob:
+def queue_one(
+    job: ContainerJob,
+    *,
+    using: str,
+    schedule_for: datetime | None = None,
+    priority: int | None = None,
+    actor: str = lifecycle.SYSTEM,
+) -> ContainerJob:
     """See ``JobQueueManager.queue_job``."""
     _refuse_status(job)
     before = job.priority, job.scheduled_for
@@ -42,9 +51,9 @@ def queue_one(job: ContainerJob, *, schedule_for: datetime | None, priority: int
         job.validate_specification()
         check_capacity(1, using)
         if job._state.adding:
-            _insert([job], using)
+            _insert([job], using, actor=actor)
         else:
-            job.mark_as_queued(priority=job.priority)
+            job.mark_as_queued(priority=job.priority, actor=actor)
     except InvalidTransitionError as error:
         job.priority, job.scheduled_for = before
         raise _moved_meanwhile(job, using, error) from error
@@ -54,7 +63,7 @@ def queue_one(job: ContainerJob, *, schedule_for: datetime | None, priority: int
     return job
 
 
-def queue_many(jobs: Sequence[ContainerJob], *, using: str) -> list[ContainerJob]:
+def queue_many(jobs: Sequence[ContainerJob], *, using: str, actor: str = lifecycle.SYSTEM) -> list[ContainerJob]:
     """See ``JobQueueManager.queue_jobs``."""
     listed = set()
     for job in jobs:
@@ -72,13 +81,41 @@ def queue_many(jobs: Sequence[ContainerJob], *, using: str) -> list[ContainerJob
     stamps = {job.pk: stamp for job, stamp in zip(jobs, _stamps(len(jobs)), strict=True)}
     with transaction.atomic(using=using):
         moved = [
-            _move([job for job in known if job.status == source], source, stamps, using)
+            _move([job for job in known if job.status == source], source, stamps, using, actor)
             for source in (Status.PENDING, Status.FAILED)
         ]
-        _insert(new, using, stamps)
+        _insert(new, using, stamps, actor=actor)
     for written in moved:
         _show(written)
     return list(jobs)
+
+
+def retry_one(job: ContainerJob, *, using: str, actor: str) -> ContainerJob:
+    """See ``JobQueueManager.retry_job``."""
+    if job.status != Status.FAILED:
+        raise JobNotQueueableError(f"Job {job.pk} is {job.status}; only a failed job is retried.")
+    return queue_one(job, using=using, actor=actor)
+
+
+def dequeue_one(job: ContainerJob, *, actor: str) -> ContainerJob:
+    """See ``JobQueueManager.dequeue_job``."""
+    never_launched = job.status == Status.FAILED and job.launched_at is None
+    try:
+        if job.status != Status.QUEUED and not never_launched:
+            raise JobNotQueuedError(f"Job {job.pk} is {job.status}, not in the queue: there is nothing to take out.")
+        job.transition_to(Status.PENDING, actor=actor)
+    except InvalidTransitionError as error:
+        raise JobNotQueuedError(f"Job {job.pk} left the queue meanwhile. {error}") from error
+    return job
+
+
+def dequeue_many(jobs: Sequence[ContainerJob], *, using: str, actor: str) -> set[UUID]:
+    """Those of ``jobs`` that are in the queue are PENDING; returns which."""
+    moved = lifecycle.transition(
+        TABLES, ContainerJob.objects.using(using), [Subject(job.pk, job.attempt) for job in jobs],
+        to=Status.PENDING, verb=Verb.DEQUEUE, sources=[Status.QUEUED], actor=actor,
+    )  # fmt: skip
+    return {subject.job_id for subject in moved}
 
 
 def clone(job: ContainerJob, changes: Mapping[str, Any], *, using: str) -> ContainerJob:
@@ -140,7 +177,9 @@ def _stamps(count: int) -> list[datetime]:
     return [first + timedelta(microseconds=position) for position in range(count)]
 
 
-def _insert(jobs: Sequence[ContainerJob], using: str, stamps: Mapping[Any, datetime] | None = None) -> None:
+def _insert(
+    jobs: Sequence[ContainerJob], using: str, stamps: Mapping[Any, datetime] | None = None, *, actor: str
+) -> None:
     if not jobs:
         return
     for job in jobs:
@@ -151,11 +190,12 @@ def _insert(jobs: Sequence[ContainerJob], using: str, stamps: Mapping[Any, datet
             jobs[0].save(using=using)
         else:
             ContainerJob.objects.using(using).bulk_create(jobs)
-        lifecycle.announce_new(TABLES, using, [Subject(job.pk, job.attempt) for job in jobs], verb=Verb.QUEUE)
+        subjects = [Subject(job.pk, job.attempt) for job in jobs]
+        lifecycle.announce_new(TABLES, using, subjects, verb=Verb.QUEUE, actor=actor)
 
 
 def _move(
-    jobs: Sequence[ContainerJob], source: Status, stamps: Mapping[Any, datetime], using: str
+    jobs: Sequence[ContainerJob], source: Status, stamps: Mapping[Any, datetime], using: str, actor: str
 ) -> dict[ContainerJob, dict[str, Any]]:
     """The rows of ``jobs``, all in ``source``, are queued; returns what each was given, for ``_show``."""
     written = {job: _queued_values(job, stamps[job.pk]) for job in jobs}
@@ -169,7 +209,7 @@ def _move(
         subjects = [Subject(job.pk, job.attempt) for job in group]
         moved = lifecycle.transition(
             TABLES, ContainerJob.objects.using(using), subjects,
-            to=Status.QUEUED, verb=Verb.QUEUE, values={**values, **shared}, sources=[source],
+            to=Status.QUEUED, verb=Verb.QUEUE, values={**values, **shared}, sources=[source], actor=actor,
         )  # fmt: skip
         if len(moved) < len(subjects):
             missing = next(subject.job_id for subject in subjects if subject not in moved)

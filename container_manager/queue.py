@@ -10,16 +10,11 @@ from uuid import UUID
 from django.utils import timezone
 
 from container_manager import claiming, hosts, intake, services, stopping
-from container_manager.exceptions import (
-    InvalidTransitionError,
-    JobNotQueueableError,
-    JobNotQueuedError,
-    JobValidationError,
-)
+from container_manager.exceptions import JobValidationError
+from container_manager.lifecycle import SYSTEM
 from container_manager.models import ContainerJob, ExecutorHost
 from container_manager.models.job_queryset import JobQuerySet, QueueStats
 from container_manager.ownership import Claim
-from container_manager.states import Status
 
 
 class LaunchAnswer(TypedDict, total=False):
@@ -32,7 +27,7 @@ class JobQueueManager:
     Everything that can be done to the queue. Stateless, safe from any thread and process.
 
     Everything but ``claim``, ``launch_job`` and ``launch_ready`` joins the caller's transaction:
-    a rollback undoes it.
+    a rollback undoes it. ``actor`` is who asks, a user's name for example; the job's events keep it.
     """
 
     @property
@@ -41,7 +36,12 @@ class JobQueueManager:
         return JobQuerySet(ContainerJob).write_alias
 
     def queue_job(
-        self, job: ContainerJob, schedule_for: datetime | None = None, priority: int | None = None
+        self,
+        job: ContainerJob,
+        schedule_for: datetime | None = None,
+        priority: int | None = None,
+        *,
+        actor: str = SYSTEM,
     ) -> ContainerJob:
         """
         ``job`` is in the queue, at its end within its priority; it is returned.
@@ -51,15 +51,15 @@ class JobQueueManager:
         cancelled), ``JobValidationError`` (naming the field), ``QueueCapacityError``; then
         nothing has changed.
         """
-        return intake.queue_one(job, schedule_for=schedule_for, priority=priority, using=self.using)
+        return intake.queue_one(job, schedule_for=schedule_for, priority=priority, using=self.using, actor=actor)
 
-    def queue_jobs(self, jobs: Iterable[ContainerJob]) -> list[ContainerJob]:
+    def queue_jobs(self, jobs: Iterable[ContainerJob], *, actor: str = SYSTEM) -> list[ContainerJob]:
         """
         All of ``jobs``, saved or not, are in the queue in their order, or none is.
 
         A handful of statements for a thousand. Raises as ``queue_job`` does, for the first that is wrong.
         """
-        return intake.queue_many(list(jobs), using=self.using)
+        return intake.queue_many(list(jobs), using=self.using, actor=actor)
 
     def create_and_queue(self, **fields: Any) -> ContainerJob:
         """A new job with ``fields`` is in the queue: one INSERT of the row. Raises as ``queue_job`` does."""
@@ -82,25 +82,16 @@ class JobQueueManager:
             return ready.none()
         return ready if limit is None else ready[:limit]
 
-    def dequeue_job(self, job: ContainerJob) -> ContainerJob:
+    def dequeue_job(self, job: ContainerJob, *, actor: str = SYSTEM) -> ContainerJob:
         """
         ``job`` is PENDING again: ``queued_at``, ``scheduled_for`` and ``retry_count`` are cleared.
 
         Also a job that failed without ever being launched. ``JobNotQueuedError`` for any other
         status, and for one that was claimed meanwhile; nothing has changed then.
         """
-        never_launched = job.status == Status.FAILED and job.launched_at is None
-        try:
-            if job.status != Status.QUEUED and not never_launched:
-                raise JobNotQueuedError(
-                    f"Job {job.pk} is {job.status}, not in the queue: there is nothing to take out."
-                )
-            job.transition_to(Status.PENDING)
-        except InvalidTransitionError as error:
-            raise JobNotQueuedError(f"Job {job.pk} left the queue meanwhile. {error}") from error
-        return job
+        return intake.dequeue_one(job, actor=actor)
 
-    def cancel_job(self, job: ContainerJob, *, actor: str = "system") -> ContainerJob:
+    def cancel_job(self, job: ContainerJob, *, actor: str = SYSTEM) -> ContainerJob:
         """
         A pending or queued job is CANCELLED; an active one is asked to stop, and its worker ends it.
 
@@ -108,11 +99,9 @@ class JobQueueManager:
         """
         return stopping.cancel(job, using=self.using, actor=actor)
 
-    def retry_job(self, job: ContainerJob) -> ContainerJob:
+    def retry_job(self, job: ContainerJob, *, actor: str = SYSTEM) -> ContainerJob:
         """A FAILED job is in the queue again, afresh. ``JobNotQueueableError`` for any other status."""
-        if job.status != Status.FAILED:
-            raise JobNotQueueableError(f"Job {job.pk} is {job.status}; only a failed job is retried.")
-        return self.queue_job(job)
+        return intake.retry_one(job, using=self.using, actor=actor)
 
     def clone_job(self, job: ContainerJob, **changes: Any) -> ContainerJob:
         """A new, saved, PENDING job with ``job``'s specification and ``changes``. ``JobValidationError`` as above."""

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
+from uuid import UUID
 
 from django.db import connections, transaction
 from django.utils import timezone
@@ -21,7 +23,7 @@ def cancel(job: ContainerJob, *, using: str, actor: str) -> ContainerJob:
     jobs = ContainerJob.objects.using(using)
     # A job may be claimed, or end, between the two tries; it moves forward, so few rounds settle it.
     for _ in range(5):
-        if _cancel_unstarted(job, using, actor) or _request_stop(job, using, actor):
+        if cancel_unstarted([job], using=using, actor=actor) or _request_stop(job, using, actor):
             job.refresh_from_db(using=using)
             return job
         row = jobs.filter(pk=job.pk).only("status").first()
@@ -32,13 +34,14 @@ def cancel(job: ContainerJob, *, using: str, actor: str) -> ContainerJob:
     raise InvalidTransitionError(job.pk, job.status, Status.CANCELLED, "It keeps moving; try again.")
 
 
-def _cancel_unstarted(job: ContainerJob, using: str, actor: str) -> bool:
+def cancel_unstarted(jobs: Sequence[ContainerJob], *, using: str, actor: str) -> set[UUID]:
+    """Those of ``jobs`` that nothing has launched are CANCELLED; returns which."""
     moved = lifecycle.transition(
-        TABLES, ContainerJob.objects.using(using), [Subject(job.pk, job.attempt)],
+        TABLES, ContainerJob.objects.using(using), [Subject(job.pk, job.attempt) for job in jobs],
         to=Status.CANCELLED, verb=Verb.CANCEL, sources=[Status.PENDING, Status.QUEUED],
         values={"outcome": Outcome.CANCELLED, "cancel_requested_at": timezone.now()}, actor=actor,
     )  # fmt: skip
-    return bool(moved)
+    return {subject.job_id for subject in moved}
 
 
 def _request_stop(job: ContainerJob, using: str, actor: str) -> bool:

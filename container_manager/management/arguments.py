@@ -10,9 +10,8 @@ from pathlib import Path
 from typing import Any, Final
 
 from django.core.management.base import CommandParser
-from django.utils import timezone
-from django.utils.dateparse import parse_datetime
 
+from container_manager import filtering
 from container_manager.filtering import JobFilter
 from container_manager.states import Outcome, Status
 
@@ -21,27 +20,36 @@ ID_HELP: Final = "The first or last characters of its id; tables show the last t
 
 
 def add_filters(parser: CommandParser) -> None:
-    """``--status``, ``--queue``, ``--host``, ``--outcome``, ``--label``, each repeatable."""
+    """An option for each criterion of ``JobFilter``; those that may be given again are alternatives, labels are not."""
+    several: dict[str, Any] = {"action": "append", "default": []}
     parser.add_argument(
-        "--status", action="append", default=[], choices=list(Status), metavar="STATUS",
+        "--status", **several, choices=list(Status), metavar="STATUS",
         help=f"One of {', '.join(Status)}; repeatable.",
     )  # fmt: skip
-    parser.add_argument("--queue", action="append", default=[], metavar="NAME", help="Repeatable.")
-    parser.add_argument("--host", action="append", default=[], metavar="NAME", help="Ran there; repeatable.")
+    parser.add_argument("--queue", **several, metavar="NAME", help="Repeatable.")
+    parser.add_argument("--host", **several, metavar="NAME", help="Ran there; repeatable.")
     parser.add_argument(
-        "--outcome", action="append", default=[], choices=list(Outcome), metavar="OUTCOME",
+        "--outcome", **several, choices=list(Outcome), metavar="OUTCOME",
         help=f"One of {', '.join(Outcome)}; repeatable.",
     )  # fmt: skip
+    parser.add_argument("--exit-code", **several, type=int, metavar="N", help="Repeatable.")
+    parser.add_argument("--label", **several, type=pair, metavar="K=V", help="Repeatable, all must match.")
+    parser.add_argument("--definition", **several, metavar="NAME", help="Made from it; repeatable.")
+    parser.add_argument("--tenant", **several, metavar="NAME", help="Repeatable.")
+    parser.add_argument("--created-after", type=moment, metavar="TIME", help="From then on; without a zone, ours.")
+    parser.add_argument("--created-before", type=moment, metavar="TIME", help="Before then.")
+    parser.add_argument("--error", default="", metavar="TEXT", help="The whole text of its error.")
     parser.add_argument(
-        "--label", action="append", default=[], type=pair, metavar="K=V", help="Repeatable, all must match."
+        "--search", default="", metavar="TEXT", help="In its id, name, command, image or error, upper or lower case."
     )
 
 
 def filter_from(options: Mapping[str, Any]) -> JobFilter:
-    return JobFilter(
-        status=options["status"], queue=options["queue"], host=options["host"], outcome=options["outcome"],
-        labels=dict(options["label"]),
+    names = (
+        "status", "queue", "host", "outcome", "exit_code", "definition", "tenant", "created_after", "created_before",
+        "error", "search",
     )  # fmt: skip
+    return JobFilter(**{name: options[name] for name in names}, labels=dict(options["label"]))
 
 
 def add_json(parser: CommandParser) -> None:
@@ -85,12 +93,9 @@ def variables_file(path: str) -> dict[str, str]:
 def moment(text: str) -> datetime:
     """An ISO date and time; without a zone, the project's."""
     try:
-        parsed = parse_datetime(text)
+        return filtering.moment(text)
     except ValueError as error:
-        raise argparse.ArgumentTypeError(f"{text!r}: {error}") from error
-    if parsed is None:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a date and time: 2030-01-31T18:00")
-    return timezone.make_aware(parsed) if timezone.is_naive(parsed) else parsed
+        raise argparse.ArgumentTypeError(str(error)) from error
 
 
 def delay(text: str) -> timedelta:

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import re
 from uuid import UUID
 
 from container_manager.exceptions import JobNotFoundError
+from container_manager.filtering import id_begins, id_digits, id_ends
 from container_manager.models import ContainerJob
 from container_manager.models.job_queryset import JobQuerySet
 
 SHORT = 12
 """Characters of an id that are shown: its last ones, since the first are the time."""
-_DASHES = (8, 12, 16, 20)
 
 
 def short_id(job_id: UUID) -> str:
@@ -24,15 +23,14 @@ def find_job(text: str) -> ContainerJob:
 
     ``JobNotFoundError`` when there is none, or several, which are listed.
     """
-    digits = text.replace("-", "").lower()
-    if not re.fullmatch(r"[0-9a-f]{1,32}", digits):
+    digits = id_digits(text)
+    if not digits:
         raise JobNotFoundError(f"{text!r} is not a job's id: give its first or last characters, 0-9 and a-f.")
     jobs = JobQuerySet(ContainerJob, using=JobQuerySet(ContainerJob).write_alias).order_by("-id")
     if len(digits) == 32:
         found = list(jobs.filter(pk=UUID(digits)))
     else:
-        found = list(jobs.filter(id__endswith=_dashed(digits, 32 - len(digits)))[:6])
-        found = found or list(jobs.filter(id__startswith=_dashed(digits, 0))[:6])
+        found = list(jobs.filter(id_ends(digits))[:6]) or list(jobs.filter(id_begins(digits))[:6])
     if len(found) == 1:
         return found[0]
     if not found:
@@ -41,8 +39,3 @@ def find_job(text: str) -> ContainerJob:
     raise JobNotFoundError(
         f"{text!r} could be several jobs: {several}{', ...' if len(found) > 5 else ''}. Give more of it."
     )
-
-
-def _dashed(digits: str, start: int) -> str:
-    """``digits``, which stand at ``start`` of an id, with the dashes that a database's own text of it has."""
-    return "".join(f"-{digit}" if start + place in _DASHES and place else digit for place, digit in enumerate(digits))

@@ -181,17 +181,18 @@ class ContainerJob(Specification, GuardedModel):
         """Whether the table of transitions has the edge from this instance's status."""
         return lifecycle.check_move(self.status, status)
 
-    def transition_to(self, status: str, **values: Any) -> None:
+    def transition_to(self, status: str, *, actor: str = lifecycle.SYSTEM, **values: Any) -> None:
         """
         The row has moved from this instance's status to ``status``, with ``values`` written too.
 
         Atomic; of several concurrent moves exactly one wins. ``InvalidTransitionError`` when the
-        table has no such edge, or the row is no longer in this instance's status.
+        table has no such edge, or the row is no longer in this instance's status. ``actor`` is
+        named in the event.
         """
         target = Status(status)
         if target == Status.QUEUED and self.status in _UNQUEUED:
             values = self._queue_values(Status(self.status), values)
-        self._move(target, values, using=self.write_alias, verb=_VERBS[target])
+        self._move(target, values, using=self.write_alias, verb=_VERBS[target], actor=actor)
 
     def mark_as_queued(self, scheduled_for: datetime | None = None, **values: Any) -> None:
         """In the queue, at its end; a failed job starts afresh. ``None`` keeps a ``scheduled_for`` already set."""
@@ -307,14 +308,16 @@ class ContainerJob(Specification, GuardedModel):
         for name, value in changes.items():
             setattr(self, name, value)
 
-    def _move(self, target: states.Status, values: dict[str, Any], *, using: str, verb: Verb) -> None:
+    def _move(
+        self, target: states.Status, values: dict[str, Any], *, using: str, verb: Verb, actor: str = lifecycle.SYSTEM
+    ) -> None:
         source = states.Status(self.status)
         if not lifecycle.check_move(source, target):
             allowed = ", ".join(sorted(TRANSITIONS[source])) or "nowhere: it is final"
             raise InvalidTransitionError(self.pk, source, target, f"From {source} it may go to {allowed}.")
         moved = lifecycle.transition(
             TABLES, self._guarded_rows(using), [Subject(self.pk, self.attempt)],
-            to=target, verb=verb, values=values, sources=[source],
+            to=target, verb=verb, values=values, sources=[source], actor=actor,
         )  # fmt: skip
         if not moved:
             raise stale(self.pk, source, target)

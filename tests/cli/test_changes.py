@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from container_manager import queue_manager
+from container_manager import bulk, queue_manager
 from container_manager.management import exits
-from container_manager.management.verbs import change
 from container_manager.models import ContainerJob, JobEvent
 from container_manager.states import Status
 from tests.cli.conftest import Containers
@@ -47,7 +46,7 @@ def test_json_names_what_was_done_and_why_not(containers: Containers) -> None:
 
 
 def test_all_that_match_are_changed_only_with_yes(containers: Containers, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(change, "PAGE", 2)
+    monkeypatch.setattr(bulk, "PAGE", 2)
     queue_manager.queue_jobs([ContainerJob(command="x", queue=name) for name in "aaaaabb"])
     ContainerJob.objects.create(command="x", queue="a", status="completed")
     answer = containers("cancel", "--all-matching", "--queue", "a")

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import getpass
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from typing import Any, Final
+from collections.abc import Iterable, Mapping
+from typing import Any
+from uuid import UUID
 
 from django.core.management.base import BaseCommand, CommandParser
 
+from container_manager.bulk import PAGE, Action, Change, changes
 from container_manager.exceptions import JobNotFoundError, QueueError
 from container_manager.management import exits
 from container_manager.management.arguments import ID_HELP, add_filters, add_json, filter_from
@@ -18,18 +20,13 @@ from container_manager.management.verbs.base import Verb
 from container_manager.models import ContainerJob
 from container_manager.models.job_queryset import JobQuerySet
 from container_manager.queue import queue_manager
-from container_manager.states import Status
-
-PAGE: Final = 500
 
 
 class ChangeVerb(Verb):
-    """Does one thing to jobs; says how many were done and why others were refused."""
+    """Does one action to jobs; says how many were done and why others were refused."""
 
-    def __init__(
-        self, name: str, help_text: str, do: Callable[[ContainerJob], object], sources: Iterable[Status]
-    ) -> None:
-        self.name, self.help, self._do, self._sources = name, help_text, do, list(sources)  # type: ignore[misc]
+    def __init__(self, action: Action, help_text: str) -> None:
+        self.name, self.help, self._action = action.value, help_text, action  # type: ignore[misc]
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("jobs", nargs="*", metavar="ID", help=ID_HELP)
@@ -43,39 +40,30 @@ class ChangeVerb(Verb):
         if options["all_matching"] == bool(options["jobs"]) or (options["jobs"] and not filters.is_empty):
             command.stderr.write("Give ids, or --all-matching with filters; not both.")
             return exits.USAGE
+        every = JobQuerySet(ContainerJob, using=queue_manager.using)
         if options["jobs"]:
-            return self._each(command, self._found(options["jobs"]), is_json=options["json"])
-        matching = filters.apply(JobQuerySet(ContainerJob, using=queue_manager.using))
-        matching = matching.filter(status__in=self._sources)
+            found, errors = _found(options["jobs"])
+            for error in errors:
+                command.stderr.write(str(error))
+            return self._change(command, every.filter(pk__in=found), errors, is_json=options["json"])
+        matching = filters.apply(every).filter(status__in=self._action.sources)
         if not options["yes"]:
             note(command, f"Matching: {_jobs(matching.count())}. Add --yes to {self.name} them.")
             return exits.USAGE
-        return self._each(command, _paged(matching), is_json=options["json"])
+        return self._change(command, matching, [], is_json=options["json"])
 
-    def _found(self, texts: Iterable[str]) -> Iterator[ContainerJob | QueueError]:
-        for text in texts:
-            try:
-                yield find_job(text)
-            except JobNotFoundError as error:
-                yield error
-
-    def _each(self, command: BaseCommand, jobs: Iterable[ContainerJob | QueueError], *, is_json: bool) -> int:
-        done: list[ContainerJob] = []
-        errors: list[QueueError] = []
-        for job in jobs:
-            try:
-                if isinstance(job, QueueError):
-                    raise job
-                self._do(job)
-            except QueueError as error:
-                errors.append(error)
-                command.stderr.write(str(error))
-            else:
-                done.append(job)
-                if len(done) % PAGE == 0:
-                    note(command, f"{len(done):,} done")
+    def _change(self, command: BaseCommand, jobs: JobQuerySet, errors: list[QueueError], *, is_json: bool) -> int:
+        done: list[Change] = []
+        for change in changes(self._action, jobs, actor=_user()):
+            if change.error is not None:
+                errors.append(change.error)
+                command.stderr.write(str(change.error))
+                continue
+            done.append(change)
+            if len(done) % PAGE == 0:
+                note(command, f"{len(done):,} done")
         if is_json:
-            changed = [{"id": job.pk, "status": job.status} for job in done]
+            changed = [{"id": change.job_id, "status": change.status} for change in done]
             print_json(command, self.name, {"done": changed, "refused": [str(error) for error in errors]})
         else:
             refused = f", {len(errors)} refused" if errors else ""
@@ -83,18 +71,18 @@ class ChangeVerb(Verb):
         return _exit_code(done, errors)
 
 
-def _paged(matching: JobQuerySet) -> Iterator[ContainerJob]:
-    """``matching`` by id, a page in memory at a time; no cursor stays open while its rows are changed."""
-    after = None
-    while True:
-        page = list((matching if after is None else matching.filter(pk__gt=after)).order_by("pk")[:PAGE])
-        yield from page
-        if len(page) < PAGE:
-            return
-        after = page[-1].pk
+def _found(texts: Iterable[str]) -> tuple[list[UUID], list[QueueError]]:
+    found: list[UUID] = []
+    errors: list[QueueError] = []
+    for text in texts:
+        try:
+            found.append(find_job(text).pk)
+        except JobNotFoundError as error:
+            errors.append(error)
+    return found, errors
 
 
-def _exit_code(done: list[ContainerJob], errors: list[QueueError]) -> int:
+def _exit_code(done: list[Change], errors: list[QueueError]) -> int:
     if not errors:
         return exits.OK
     if done:
@@ -114,19 +102,9 @@ def _user() -> str:
         return f"uid {os.getuid()}"
 
 
-def _cancel(job: ContainerJob) -> object:
-    return queue_manager.cancel_job(job, actor=_user())
-
-
 CHANGES = (
-    ChangeVerb(
-        "queue", "Put jobs in the queue; failed ones start afresh.", queue_manager.queue_job,
-        [Status.PENDING, Status.FAILED],
-    ),
-    ChangeVerb("dequeue", "Take jobs out of the queue.", queue_manager.dequeue_job, [Status.QUEUED]),
-    ChangeVerb(
-        "cancel", "Cancel jobs; running ones are stopped.", _cancel,
-        [Status.PENDING, Status.QUEUED, Status.LAUNCHING, Status.RUNNING],
-    ),
-    ChangeVerb("retry", "Queue failed jobs again, afresh.", queue_manager.retry_job, [Status.FAILED]),
-)  # fmt: skip
+    ChangeVerb(Action.QUEUE, "Put jobs in the queue; failed ones start afresh."),
+    ChangeVerb(Action.DEQUEUE, "Take jobs out of the queue."),
+    ChangeVerb(Action.CANCEL, "Cancel jobs; running ones are stopped."),
+    ChangeVerb(Action.RETRY, "Queue failed jobs again, afresh."),
+)
