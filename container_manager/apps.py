@@ -10,8 +10,11 @@ class ContainerManagerConfig(AppConfig):
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:
-        from container_manager import checks, definitions, logs, signals  # noqa: PLC0415 - models exist only from here on
+        # Here, since models exist only from here on.
+        from container_manager import checks, definitions, lifecycle, logs, signals  # noqa: PLC0415
+        from container_manager.handlers import outbox  # noqa: PLC0415
 
         signals.jobs_moved.connect(logs.log_moves, dispatch_uid="container_manager.logs")
+        lifecycle.follow(outbox.feed)
         checks.register_checks()
         definitions.autodiscover()

@@ -15,6 +15,8 @@ Every error this package raises on purpose.
     │   ├── JobFailedError
     │   ├── JobWaitTimeoutError     (also TimeoutError)
     │   └── QueueCapacityError
+    ├── HandlerError
+    │   └── HandlerTimeoutError
     └── ExecutorError               transient: bool, outcome: Outcome
         ├── ExecutorUnavailableError
         ├── ImagePullError
@@ -103,6 +105,16 @@ class JobWaitTimeoutError(QueueError, TimeoutError):
 
 class QueueCapacityError(QueueError):
     """The queue would grow past ``MAX_QUEUE_DEPTH``."""
+
+
+class HandlerError(ContainerManagerError):
+    """A handler could not be called. ``is_final`` says that trying again cannot help."""
+
+    is_final: bool = False
+
+
+class HandlerTimeoutError(HandlerError):
+    """A handler ran longer than ``HANDLER_TIMEOUT`` and was interrupted."""
 
 
 class ExecutorError(ContainerManagerError):

@@ -7,7 +7,7 @@ job, then attempt, so that two moves of one job cannot deadlock.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from functools import partial
 from typing import Any, Final, NamedTuple
 from uuid import UUID
@@ -36,6 +36,10 @@ class Subject(NamedTuple):
 
     job_id: UUID
     attempt: int = 0
+
+
+Follower = Callable[[str, Sequence[Subject], Verb], None]
+_followers: list[Follower] = []
 
 
 class _PartlyMovedError(Exception):
@@ -97,6 +101,7 @@ def transition(
             if to not in ACTIVE and allowed & ACTIVE:
                 close_attempts(tables, using, subjects, attempt_values or {})
             record(tables, using, subjects, verb, actor=actor, message=message, data=data)
+            _follow(using, subjects, verb)
             _announce(tables, using, subjects, verb=verb, status=to, actor=actor, message=message)
         return list(subjects)
 
@@ -111,9 +116,20 @@ def transition(
             return [moved for subject in subjects for moved in singly([subject])]
 
 
+def follow(follower: Follower) -> None:
+    """
+    ``follower(using, subjects, verb)`` is called with every move, in its transaction; once is enough.
+
+    What it writes is committed with the move or not at all; what it raises undoes the move.
+    """
+    if follower not in _followers:
+        _followers.append(follower)
+
+
 def announce_new(tables: Tables, using: str, subjects: Sequence[Subject], *, verb: Verb, actor: str = SYSTEM) -> None:
     """Rows that were inserted in the status they are in have their event and their signal too."""
     record(tables, using, subjects, verb, actor=actor)
+    _follow(using, subjects, verb)
     _announce(tables, using, subjects, verb=verb, status=Status.QUEUED, actor=actor, message="")
 
 
@@ -147,6 +163,11 @@ def record(
 def check_move(source: str, target: str) -> bool:
     """Whether ``TRANSITIONS`` has this edge."""
     return target in TRANSITIONS[Status(source)]
+
+
+def _follow(using: str, subjects: Sequence[Subject], verb: Verb) -> None:
+    for follower in _followers:
+        follower(using, subjects, verb)
 
 
 def _announce(

@@ -3,6 +3,7 @@
 from container_manager.models.attempt import JobAttempt
 from container_manager.models.environment import EnvironmentTemplate
 from container_manager.models.event import JobEvent
+from container_manager.models.handler_call import HandlerCall
 from container_manager.models.host import ExecutorHost
 from container_manager.models.installation import Installation
 from container_manager.models.job import TABLES, ContainerJob
@@ -15,6 +16,7 @@ __all__ = [
     "ContainerJob",
     "EnvironmentTemplate",
     "ExecutorHost",
+    "HandlerCall",
     "Installation",
     "JobAttempt",
     "JobEvent",

@@ -15,11 +15,13 @@ from uuid_utils.compat import uuid7
 
 from container_manager import claiming, conf, hosts
 from container_manager.exceptions import ConfigurationError
+from container_manager.handlers import delivery
 from container_manager.models import ContainerJob, ExecutorHost, Installation, JobAttempt
 from container_manager.models.job_queryset import JobQuerySet
 from container_manager.states import ACTIVE, Hold, Status, StopReason
 from container_manager.worker import handover, heartbeat, unreachable
 from container_manager.worker.connections import OUTAGES, prepare_connections
+from container_manager.worker.deliveries import Deliveries
 from container_manager.worker.host_runner import HostRunner
 from container_manager.worker.options import WorkerOptions
 from container_manager.worker.rescue import Rescuer
@@ -61,6 +63,7 @@ class WorkerLoop:
         self._heartbeat = heartbeat.Heartbeat(self.id, options, self.using)
         self._retention = Retention(self.using)
         self._rollup = Rollup(self.using)
+        self._deliveries = Deliveries(self.id, self.using, self._wake)
         self._is_queue_empty = False
 
     def request_stop(self) -> None:
@@ -86,6 +89,7 @@ class WorkerLoop:
         try:
             self._work()
         finally:
+            self._close_deliveries()
             self._heartbeat.stop()
             handover.leave(list(self._runners.values()), self.id, self.using)
             self._rollup.close()
@@ -120,7 +124,7 @@ class WorkerLoop:
 
     def _tick(self) -> bool:
         self._every("hosts", HOSTS_INTERVAL, self._refresh_hosts)
-        moved = False
+        moved = bool(self._deliveries.tick())
         is_trusted = self._heartbeat.is_trusted
         for runner in self._runners.values():
             runner.monitor.tick()
@@ -128,20 +132,27 @@ class WorkerLoop:
         if any(runner.watches for runner in self._runners.values()):
             self._every("stops", STOPS_INTERVAL, self._enforce_stops)
         if is_trusted:
-            if self._is_in_place:
-                self._every("rescue", RESCUE_INTERVAL, self._rescue)
-                for sweep in self._sweeps.values():
-                    sweep.tick()
-            self._every("promote", self.options.poll_interval, self._promote)
-            if moved and not self._is_queue_empty:
-                self._due["claim"] = 0.0
-            if self._is_in_place:
-                # The original's next attempt of a job would have the same name on the same engine.
-                self._every("claim", self.options.poll_interval, self._claim)
+            self._tick_queue(moved=moved)
         self._every("rollup", ROLLUP_INTERVAL, self._rollup.flush)
         self._every("retention", RETENTION_INTERVAL, self._prune)
         self._every("health", 5.0, self._touch_health_file)
         return moved
+
+    def _tick_queue(self, *, moved: bool) -> None:
+        """What only a worker may do that others see alive."""
+        self._every("promote", self.options.poll_interval, self._promote)
+        if not self._is_in_place:
+            # The original's next attempt of a job would have the same name on the same engine.
+            return
+        self._every("rescue", RESCUE_INTERVAL, self._rescue)
+        for sweep in self._sweeps.values():
+            sweep.tick()
+        if moved:
+            self._due["deliver"] = 0.0
+        if moved and not self._is_queue_empty:
+            self._due["claim"] = 0.0
+        self._every("claim", self.options.poll_interval, self._claim)
+        self._every("deliver", self.options.poll_interval, self._deliveries.take)
 
     def _tick_runner(self, runner: HostRunner, *, may_start: bool) -> bool:
         try:
@@ -210,6 +221,12 @@ class WorkerLoop:
             self._heartbeat.tick()
         self._every("expire", EXPIRE_INTERVAL, lambda: claiming.expire(self.using))
 
+    def _close_deliveries(self) -> None:
+        try:
+            self._deliveries.close()
+        except OUTAGES as error:
+            logger.warning("handlers' ends were not written, they are called again: %s", error)
+
     def _enforce_stops(self) -> None:
         watches = {pk: (r, w) for r in self._runners.values() for pk, w in r.watches.items()}
         grace = conf.get("STOP_GRACE_SECONDS")
@@ -251,7 +268,9 @@ class WorkerLoop:
         active = JobAttempt.objects.using(self.using).filter(
             host__in=list(self._runners), active_job__status__in=ACTIVE
         )
-        return not waiting.exists() and not active.exists()
+        if waiting.exists() or active.exists():
+            return False
+        return self._deliveries.is_idle and not (self._is_in_place and delivery.has_due(self.using))
 
     def _prune(self) -> None:
         heartbeat.clear_dead_workers(self.using)

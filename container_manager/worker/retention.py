@@ -9,7 +9,7 @@ from django.db.models import Q, QuerySet
 
 from container_manager import conf
 from container_manager.clock import DatabaseNow
-from container_manager.models import ContainerJob, JobAttempt, JobEvent, JobLog
+from container_manager.models import ContainerJob, HandlerCall, JobAttempt, JobEvent, JobLog
 from container_manager.states import TERMINAL
 
 BATCH: Final = 500
@@ -29,6 +29,8 @@ class Retention:
         """How much is old enough now, by what."""
         ages = conf.get("RETENTION") or {}
         counts = {"logs": self._old_outputs(ages["logs"]).count()} if "logs" in ages else {}
+        if "handler_calls" in ages:
+            counts["handler_calls"] = self._old_calls(ages["handler_calls"]).count()
         return counts | {
             status.value: self.old_jobs(status, ages[status.value]).count()
             for status in TERMINAL
@@ -41,6 +43,8 @@ class Retention:
         pruned: dict[str, int] = {}
         if "logs" in ages:
             pruned["logs"] = self._prune_logs(ages["logs"])
+        if "handler_calls" in ages:
+            pruned["handler_calls"] = self._prune_calls(ages["handler_calls"])
         for status in TERMINAL:
             if status.value in ages:
                 pruned[status.value] = self._prune_jobs(status, ages[status.value])
@@ -65,6 +69,18 @@ class Retention:
         JobAttempt.objects.using(self._using).filter(pk__in=ids).update(log_sequence=0)
         return len(ids)
 
+    def _old_calls(self, age_seconds: float) -> QuerySet[HandlerCall]:
+        return HandlerCall.objects.using(self._using).filter(
+            state=HandlerCall.State.DELIVERED, finished_at__lt=DatabaseNow() - timedelta(seconds=age_seconds)
+        )
+
+    def _prune_calls(self, age_seconds: float) -> int:
+        old = self._old_calls(age_seconds).order_by("finished_at", "pk")
+        ids = list(old.values_list("pk", flat=True)[:BATCH])
+        if ids:
+            HandlerCall.objects.using(self._using).filter(pk__in=ids).delete()
+        return len(ids)
+
     def _prune_jobs(self, status: str, age_seconds: float) -> int:
         old = self.old_jobs(status, age_seconds).order_by("finished_at", "pk")
         ids = list(old.values_list("pk", flat=True)[:BATCH])
@@ -73,6 +89,7 @@ class Retention:
         attempts = JobAttempt.objects.using(self._using).filter(job_id__in=ids)
         JobLog.objects.using(self._using).filter(attempt_id__in=list(attempts.values_list("pk", flat=True))).delete()
         JobEvent.objects.using(self._using).filter(job_id__in=ids).delete()
+        HandlerCall.objects.using(self._using).filter(job_id__in=ids).delete()
         attempts.delete()
         rows = ContainerJob.objects.using(self._using).filter(pk__in=ids, status=status)
         return rows._raw_delete(self._using)

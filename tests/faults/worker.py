@@ -3,11 +3,13 @@ A worker that dies, or freezes, at a named point of the launch protocol.
 
 ``python -m tests.faults.worker POINT COUNT HOW [worker options]``: at the COUNT-th arrival at
 POINT the process gets the signal HOW (KILL or STOP) from itself. Nothing else differs from
-``containers worker``: the points are wrapped around the real functions.
+``containers worker``: the points are wrapped around the real functions. ``TEST_HANDLERS`` names a
+module of handlers to import first.
 """
 
 from __future__ import annotations
 
+import importlib
 import itertools
 import os
 import signal
@@ -24,6 +26,7 @@ from django.core.management import call_command  # noqa: E402
 from django.db import DEFAULT_DB_ALIAS, connections  # noqa: E402
 
 from container_manager import claiming  # noqa: E402
+from container_manager.handlers import delivery  # noqa: E402
 from container_manager.services import finishing, launching, recording  # noqa: E402
 from container_manager.worker import host_runner, observer  # noqa: E402
 
@@ -62,11 +65,21 @@ POINTS: Final[dict[str, tuple[Any, str, Callable[..., Any]]]] = {
     "before_remove": (host_runner.HostRunner, "_remove", _before),
 }
 
+HANDLER_POINTS: Final[dict[str, tuple[Any, str, Callable[..., Any]]]] = {
+    "after_take": (delivery, "take", _after),
+    "before_handler": (delivery, "deliver", _before),
+    "after_handler": (delivery, "deliver", _after),
+    "after_recorded": (delivery, "record_delivered", _after),
+}
+"""Those that only a worker with handlers comes to."""
+
 
 def main() -> None:
     point, count, how, *options = sys.argv[1:]
+    if module := os.environ.get("TEST_HANDLERS"):
+        importlib.import_module(module)
     if point != "never":
-        owner, name, around = POINTS[point]
+        owner, name, around = {**POINTS, **HANDLER_POINTS}[point]
         arrivals = itertools.count(1)
 
         main_connection = connections[DEFAULT_DB_ALIAS]

@@ -16,6 +16,8 @@ from container_manager.exceptions import (
     ExecutionRunningError,
     ExecutorError,
     ExecutorUnavailableError,
+    HandlerError,
+    HandlerTimeoutError,
     ImageNotFoundError,
     ImagePullError,
     InvalidTransitionError,
@@ -39,6 +41,7 @@ BAD_CALLS = {
     JobValidationError, InvalidTransitionError, DefinitionNotFoundError,
 }  # fmt: skip
 OTHER_QUEUE_ERRORS = {JobFailedError, JobWaitTimeoutError, QueueCapacityError}
+HANDLER_ERRORS = {HandlerError, HandlerTimeoutError}
 EXECUTOR_ERRORS = {
     ExecutorUnavailableError: (True, Outcome.INFRA_ERROR),
     ImagePullError: (True, Outcome.IMAGE_ERROR),
@@ -55,7 +58,7 @@ def test_every_error_has_its_place_here() -> None:
         found for _, found in inspect.getmembers(exceptions, inspect.isclass) if found.__module__ == exceptions.__name__
     }
     bases = {ContainerManagerError, QueueError, ExecutorError, ConfigurationError}
-    assert own == bases | BAD_CALLS | OTHER_QUEUE_ERRORS | set(EXECUTOR_ERRORS)
+    assert own == bases | BAD_CALLS | OTHER_QUEUE_ERRORS | HANDLER_ERRORS | set(EXECUTOR_ERRORS)
 
 
 @pytest.mark.parametrize("error", sorted(BAD_CALLS, key=str))

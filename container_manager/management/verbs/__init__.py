@@ -6,6 +6,7 @@ from container_manager.management.verbs.base import Verb
 from container_manager.management.verbs.change import CHANGES
 from container_manager.management.verbs.check import CheckVerb
 from container_manager.management.verbs.fleet import HostsVerb, WorkersVerb
+from container_manager.management.verbs.handlers import HandlersVerb
 from container_manager.management.verbs.installation import InstallationVerb
 from container_manager.management.verbs.list import ListVerb
 from container_manager.management.verbs.logs import LogsVerb
@@ -25,6 +26,7 @@ VERBS: Final[tuple[Verb, ...]] = (
     StatsVerb(),
     WorkersVerb(),
     HostsVerb(),
+    HandlersVerb(),
     CheckVerb(),
     PruneVerb(),
     InstallationVerb(),

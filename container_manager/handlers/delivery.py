@@ -1,0 +1,119 @@
+"""Delivering the outbox: leases, the call itself, and what became of it."""
+
+from __future__ import annotations
+
+import logging
+import traceback
+from collections.abc import Collection, Sequence
+from datetime import timedelta
+from typing import Final
+from uuid import UUID
+
+from django.db.models import F, QuerySet
+
+from container_manager import conf
+from container_manager.clock import DatabaseNow
+from container_manager.exceptions import HandlerError
+from container_manager.handlers.registry import function_named
+from container_manager.models import HandlerCall
+from container_manager.retry import RetryPolicy
+
+logger = logging.getLogger(__name__)
+
+BACKOFF: Final = RetryPolicy(first_delay=5.0, longest_delay=3_600.0)
+"""Up to 5 s, 10 s, 20 s, ... an hour: twelve tries last the better part of a day."""
+_ERROR_LENGTH: Final = 4_000
+
+
+def lease_seconds() -> float:
+    """How long a deliverer that says nothing keeps a call: as long as a worker that says nothing is alive."""
+    return float(conf.get("WORKER_TIMEOUT"))
+
+
+def take(worker: UUID, using: str, *, limit: int) -> list[HandlerCall]:
+    """
+    At most ``limit`` calls that are due are ``worker``'s to deliver, for the time of a lease.
+
+    One compare-and-set each, so no two workers take the same call; no lock is held.
+    """
+    if limit <= 0:
+        return []
+    due = HandlerCall.objects.using(using).filter(next_try_at__lte=DatabaseNow())
+    taken: list[HandlerCall] = []
+    # More than are wanted: others take from the same end.
+    for call in due.select_related("job").order_by("next_try_at", "id")[: limit * 4]:
+        lease = DatabaseNow() + timedelta(seconds=lease_seconds())
+        if len(taken) < limit and due.filter(pk=call.pk, tries=call.tries).update(
+            tries=F("tries") + 1, worker=worker, next_try_at=lease
+        ):
+            call.tries, call.worker = call.tries + 1, worker
+            taken.append(call)
+    return taken
+
+
+def renew(calls: Sequence[HandlerCall], using: str) -> None:
+    """The leases of ``calls`` begin anew, those that still stand."""
+    lease = DatabaseNow() + timedelta(seconds=lease_seconds())
+    for call in calls:
+        _held(call, using).update(next_try_at=lease)
+
+
+def deliver(call: HandlerCall) -> None:
+    """The handler of ``call`` was called. Raises what it raises, and ``HandlerError`` when there is none."""
+    function = function_named(call.handler)
+    if function is None:
+        raise HandlerError(
+            f"No handler {call.handler} is known here: its module was removed, renamed or is not imported "
+            "(container_jobs.py of an installed app is)."
+        )
+    if call.job is None:
+        raise HandlerError(f"Job {call.job_id} was deleted before this could be told.")
+    function(call.job)
+
+
+def record_delivered(call: HandlerCall, using: str) -> bool:
+    """``call`` is done; false = somebody else has taken it over meanwhile, nothing was written."""
+    return bool(
+        _held(call, using).update(
+            state=HandlerCall.State.DELIVERED, next_try_at=None, worker=None, finished_at=DatabaseNow(), last_error=""
+        )
+    )
+
+
+def record_failure(call: HandlerCall, error: BaseException, using: str) -> bool:
+    """``call`` is tried again later, or given up after ``HANDLER_MAX_TRIES``; its error is kept. False as above."""
+    text = describe(error)
+    if call.tries >= conf.get("HANDLER_MAX_TRIES") or getattr(error, "is_final", False):
+        logger.error("given up after %s tries: %s: %s", call.tries, call, error, extra={"job": str(call.job_id)})
+        written = _held(call, using).update(
+            state=HandlerCall.State.FAILED, next_try_at=None, worker=None, finished_at=DatabaseNow(), last_error=text
+        )
+        return bool(written)
+    delay = BACKOFF.delay_seconds(call.tries)
+    logger.warning("tried again in %.0f s: %s: %s", delay, call, error, extra={"job": str(call.job_id)})
+    again = DatabaseNow() + timedelta(seconds=delay)
+    return bool(_held(call, using).update(next_try_at=again, worker=None, last_error=text))
+
+
+def retry(using: str, ids: Collection[int] | None = None) -> int:
+    """Calls that were given up, all or those of ``ids``, are due again with all their tries; returns how many."""
+    failed = HandlerCall.objects.using(using).filter(state=HandlerCall.State.FAILED)
+    if ids is not None:
+        failed = failed.filter(pk__in=ids)
+    return failed.update(state=HandlerCall.State.WAITING, tries=0, next_try_at=DatabaseNow(), finished_at=None)
+
+
+def has_due(using: str) -> bool:
+    """Whether a call is to be delivered now, or is being delivered."""
+    calls = HandlerCall.objects.using(using)
+    return calls.filter(next_try_at__lte=DatabaseNow()).exists() or calls.filter(worker__isnull=False).exists()
+
+
+def describe(error: BaseException) -> str:
+    """Type, message and the innermost lines of the traceback; what every database takes."""
+    lines = traceback.format_exception(error)
+    return "".join(lines).replace("\0", "\N{REPLACEMENT CHARACTER}")[-_ERROR_LENGTH:]
+
+
+def _held(call: HandlerCall, using: str) -> QuerySet[HandlerCall]:
+    return HandlerCall.objects.using(using).filter(pk=call.pk, tries=call.tries, worker=call.worker)

@@ -1,0 +1,39 @@
+"""Feeding the outbox: in the transaction of a move, one row for each handler that is to be told."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from container_manager.clock import DatabaseNow
+from container_manager.handlers.registry import EVENTS, Rule, rules_for
+from container_manager.lifecycle import Subject
+from container_manager.models import ContainerJob, HandlerCall
+from container_manager.states import Verb
+
+
+def feed(using: str, subjects: Sequence[Subject], verb: Verb) -> None:
+    """
+    Every handler that is told of ``verb`` is owed a call for each of ``subjects`` that it matches.
+
+    A follower of ``lifecycle``: atomic with the move. Without a handler for the verb nothing is
+    read or written; with some, one SELECT by primary key, and one INSERT if any matches.
+    """
+    event = EVENTS.get(verb)
+    rules = list(rules_for(event)) if event else []
+    if not event or not rules:
+        return
+    attempts = dict(subjects)
+    jobs = ContainerJob.objects.using(using).filter(pk__in=list(attempts))
+    calls = [
+        HandlerCall(
+            handler=rule.handler, event=event, job_id=job_id, attempt=attempts[job_id], next_try_at=DatabaseNow()
+        )
+        for job_id, queue, definition in jobs.values_list("pk", "queue", "definition")
+        for rule in _matching(rules, queue, definition)
+    ]
+    HandlerCall.objects.using(using).bulk_create(calls)
+
+
+def _matching(rules: Sequence[Rule], queue: str, definition: str) -> list[Rule]:
+    """Each handler once, however many of its rules match."""
+    return list({rule.handler: rule for rule in rules if rule.matches(queue, definition)}.values())

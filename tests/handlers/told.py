@@ -1,0 +1,41 @@
+"""Handlers of the tests. They write into a table, since a worker may be another process."""
+
+from __future__ import annotations
+
+import threading
+from collections import Counter
+
+from uuid_utils.compat import uuid7
+
+from container_manager.models import ContainerJob, EnvironmentTemplate
+
+gate = threading.Event()
+
+
+def told(job: ContainerJob) -> None:
+    """One row for each call. The table is one of ours that nothing else in these tests uses."""
+    EnvironmentTemplate.objects.create(name=f"told {job.pk.hex} {uuid7().hex}")
+
+
+def told_too(job: ContainerJob) -> None:
+    told(job)
+
+
+def raising(job: ContainerJob) -> None:
+    raise ValueError(f"no mood for {job.name}")
+
+
+def exiting(job: ContainerJob) -> None:
+    raise SystemExit(3)
+
+
+def endless(job: ContainerJob) -> None:
+    told(job)
+    while True:
+        gate.wait(0.01)
+
+
+def calls() -> Counter[str]:
+    """How often each job was told of, by its id in hex."""
+    names = EnvironmentTemplate.objects.filter(name__startswith="told ").values_list("name", flat=True)
+    return Counter(name.split()[1] for name in names)
