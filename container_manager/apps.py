@@ -1,6 +1,9 @@
 """The Django application."""
 
+from importlib import import_module
+
 from django.apps import AppConfig
+from django.conf import settings
 from django.utils.translation import gettext_lazy as _
 
 
@@ -18,3 +21,10 @@ class ContainerManagerConfig(AppConfig):
         lifecycle.follow(outbox.feed)
         checks.register_checks()
         definitions.autodiscover()
+        if _has_task_backend():
+            import_module("container_manager.task_backend.endings").connect()
+
+
+def _has_task_backend() -> bool:
+    backends = getattr(settings, "TASKS", {}).values()
+    return any(str(backend.get("BACKEND")).startswith("container_manager.task_backend") for backend in backends)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from importlib.util import find_spec
 
 from tests import databases
 
@@ -25,6 +26,7 @@ INSTALLED_APPS = [
     "django_htmx",
     "container_manager",
     "tests.video",
+    *([] if find_spec("django.tasks") else ["django_tasks"]),
 ]
 MIDDLEWARE = [
     "tests.browser.content_security_policy.ContentSecurityPolicy",
@@ -52,3 +54,10 @@ DATABASES = {"default": databases.configuration(TEST_DATABASE)}
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 CONTAINER_MANAGER = {"ALLOW_PROCESS_EXECUTOR": True, **json.loads(os.environ.get("TEST_CONTAINER_MANAGER", "{}"))}
+
+_TASK_BACKEND = {"BACKEND": "container_manager.task_backend.ContainerTaskBackend", "QUEUES": ["default", "gpu"]}
+TASKS = {
+    "default": _TASK_BACKEND,
+    "retrying": {**_TASK_BACKEND, "OPTIONS": {"retry_policy": "on_failure"}},
+    "printing": {**_TASK_BACKEND, "OPTIONS": {"results": "output"}},
+}

@@ -8,7 +8,8 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
 EXTRAS = {
-    "django_filters", "docker", "drf_spectacular", "prometheus_client", "requests", "rest_framework", "rich",
+    "django_filters", "django_htmx", "django_tasks", "docker", "drf_spectacular", "httpx", "kubernetes",
+    "opentelemetry", "prometheus_client", "requests", "rest_framework", "rich",
 }  # fmt: skip
 PROJECT = """
 from django.conf import settings
