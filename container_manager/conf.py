@@ -20,6 +20,7 @@ DAY: Final = 86_400
 BUILTIN_EXECUTORS: Final[dict[str, str]] = {
     "process": "container_manager.executors.process.ProcessExecutor",
     "docker": "container_manager.executors.docker.DockerExecutor",
+    "podman": "container_manager.executors.docker.PodmanExecutor",
     "fake": "container_manager.executors.fake.FakeExecutor",
 }
 

@@ -10,7 +10,7 @@ from container_manager.models import ExecutorHost
 
 EMBEDDED_SLOTS = 100
 HOW_TO_ADD_A_HOST = (
-    "Add one: ExecutorHost.objects.create(name='docker', executor_type='docker', "
+    "Add one: ExecutorHost.objects.create(name='docker', executor_type='docker', node=platform.node(), "
     "options={'base_url': 'unix:///var/run/docker.sock'}). To run jobs as local processes, which isolate nothing, "
     "set DEBUG or CONTAINER_MANAGER['ALLOW_PROCESS_EXECUTOR']."
 )

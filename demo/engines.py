@@ -75,8 +75,9 @@ def _with_docker(options: Mapping[str, Any]) -> Choice:
         refusals.append(refusal)
     else:
         raise ExecutorUnavailableError(f"Docker cannot run the image {image}: {refusals[-1]}")
-    # Forgotten, so that another engine may answer next time.
-    values = {"executor_type": "docker", "options": {**options, "network": network}, "engine_id": "", "node": ""}
+    node = node_name() if DockerExecutor.is_node_bound(options) else ""
+    # The engine's identity is forgotten, so that another may answer next time.
+    values = {"executor_type": "docker", "options": {**options, "network": network}, "engine_id": "", "node": node}
     ExecutorHost.objects.update_or_create(name="docker", defaults=values)
     why = " without a network, since this engine's bridge does not work" if refusals else ""
     line = f"Docker {version} answers at {options['base_url']}: the jobs run as containers of {image}{why}."

@@ -22,8 +22,6 @@ class Executor(ABC):
     """Can ``put_files`` and ``get_files`` be used?"""
     supports_images: ClassVar[bool] = True
     """Does a job need an image here?"""
-    is_node_bound: ClassVar[bool] = False
-    """Can only workers on the host's own node reach it?"""
     observe_interval_seconds: ClassVar[float] = 0.0
     """Seconds between two looks at all executions that the engine should not have to bear more often."""
 
@@ -37,6 +35,11 @@ class Executor(ABC):
     @classmethod
     def validate_options(cls, options: Mapping[str, Any]) -> None:
         """Raise ``ValidationError`` naming the option that is unknown or wrong, and the right form."""
+
+    @classmethod
+    def is_node_bound(cls, options: Mapping[str, Any]) -> bool:
+        """Can only workers on the host's own node reach the engine of ``options``, which are valid?"""
+        return False
 
     @abstractmethod
     def create(self, spec: JobSpec) -> Handle:

@@ -14,6 +14,11 @@ from container_manager.exceptions import ConfigurationError
 from container_manager.executors import executor_class
 from container_manager.validation import queue_problems
 
+NEEDS_NODE = _(
+    "Its engine is reached from one machine only: give the node name of the workers there, as "
+    "'containers workers' shows it."
+)
+
 
 def default_queues() -> list[str]:
     return ["default"]
@@ -90,27 +95,27 @@ class ExecutorHost(models.Model):
 
     def clean(self) -> None:
         """The executor exists and accepts the options; ``ValidationError`` names the field and the option."""
-        errors: dict[str, Any] = {}
+        errors = self._executor_problems()
         if not isinstance(self.queues, list):
             errors["queues"] = [_('Give a list of names: ["default"].')]
         else:
             errors["queues"] = [problem for queue in self.queues for problem in queue_problems(queue)]
-        if not isinstance(self.options, dict):
-            errors["options"] = [_('Give an object: {"base_url": "..."}.')]
-        else:
-            try:
-                executor = executor_class(self.executor_type)
-            except ConfigurationError as error:
-                errors["executor_type"] = [str(error)]
-            else:
-                try:
-                    executor.validate_options(self.options)
-                except ValidationError as error:
-                    errors["options"] = error.messages
-                if executor.is_node_bound and not self.node:
-                    errors["node"] = [_("This executor works on one machine only: give its node name.")]
         if any(errors.values()):
             raise ValidationError({field: problems for field, problems in errors.items() if problems})
+
+    def _executor_problems(self) -> dict[str, Any]:
+        if not isinstance(self.options, dict):
+            return {"options": [_('Give an object: {"base_url": "..."}.')]}
+        try:
+            executor = executor_class(self.executor_type)
+            executor.validate_options(self.options)
+        except ConfigurationError as error:
+            return {"executor_type": [str(error)]}
+        except ValidationError as error:
+            return {"options": error.messages}
+        if executor.is_node_bound(self.options) and not self.node:
+            return {"node": [NEEDS_NODE]}
+        return {}
 
     def release_unschedulable(self, queues: Iterable[str] | None = None) -> int:
         """Jobs of its queues that fitted no host are ready again, to be judged anew."""

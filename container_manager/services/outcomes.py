@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import signal
 from datetime import datetime
 from typing import Final
 
 from container_manager.specs import Observation
 from container_manager.states import Outcome, StopReason
 
+SIGNAL_BASE: Final = 128
+"""A process that a signal ended has this and the signal's number as exit code, by the shells' convention."""
+_SIGNALS: Final = {number.value: number.name for number in signal.Signals}
 _KILLED: Final = {StopReason.CANCEL: Outcome.CANCELLED, StopReason.TIMEOUT: Outcome.TIMEOUT}
 
 
@@ -38,4 +42,13 @@ def explain(outcome: Outcome, seen: Observation) -> str:
         return "Stopped: it ran longer than timeout_seconds."
     if outcome is Outcome.CANCELLED:
         return "Stopped: it was cancelled."
-    return f"Exit code {seen.exit_code}."
+    return _exit_text(seen.exit_code)
+
+
+def _exit_text(code: int | None) -> str:
+    name = _SIGNALS.get((code or 0) - SIGNAL_BASE)
+    if name is None:
+        return f"Exit code {code}."
+    if name == signal.SIGKILL.name:
+        return f"Exit code {code} ({name}): it was killed, and the engine did not say that memory ran out."
+    return f"Exit code {code} ({name})."

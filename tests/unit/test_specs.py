@@ -115,3 +115,6 @@ def test_a_stop_that_came_too_late_leaves_what_the_engine_says() -> None:
     assert outcome_of(ended(3), killed_by="timeout", killed_at=after) == Outcome.APP_ERROR
     assert "memory" in explain(Outcome.OOM, ended(137, Outcome.OOM))
     assert explain(Outcome.APP_ERROR, ended(3)) == "Exit code 3."
+    assert explain(Outcome.APP_ERROR, ended(139)) == "Exit code 139 (SIGSEGV)."
+    assert explain(Outcome.APP_ERROR, ended(137)).startswith("Exit code 137 (SIGKILL): ")
+    assert explain(Outcome.APP_ERROR, ended(255)) == "Exit code 255."

@@ -1,5 +1,5 @@
-"""The Docker engine as an executor. Needs the extra ``docker``; nothing else of the package imports it."""
+"""Docker and Podman as executors. Needs the extra ``docker``; nothing else of the package imports it."""
 
-from container_manager.executors.docker.executor import DockerExecutor
+from container_manager.executors.docker.executor import DockerExecutor, PodmanExecutor
 
-__all__ = ["DockerExecutor"]
+__all__ = ["DockerExecutor", "PodmanExecutor"]

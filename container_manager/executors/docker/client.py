@@ -15,6 +15,7 @@ from docker.transport import UnixHTTPAdapter
 from requests import HTTPError, Response
 
 from container_manager.exceptions import ExecutorUnavailableError
+from container_manager.executors.docker.dialects import DOCKER, Dialect, dialect_of
 from container_manager.executors.docker.errors import LIBRARY_ERRORS, executor_error
 from container_manager.executors.docker.options import DockerOptions
 
@@ -40,7 +41,9 @@ class Engine:
     The SDK's client is a ``requests`` session, which threads must not share.
     """
 
-    def __init__(self, options: DockerOptions) -> None:
+    def __init__(self, options: DockerOptions, dialect: Dialect = DOCKER) -> None:
+        """``dialect``: the likely one, until the engine has said which it is."""
+        self.dialect = dialect
         self.address = options.base_url
         self.timeout = options.timeout
         self._tls = options.tls
@@ -49,13 +52,20 @@ class Engine:
         self._clients: WeakSet[APIClient] = WeakSet()
         self._lock = threading.Lock()
 
+    def identified(self) -> Dialect:
+        """The engine's dialect, from its own mouth. ``ExecutorUnavailableError`` when it does not answer."""
+        if self._api_version is None:
+            with self.calling("tell its version"):
+                pass
+        return self.dialect
+
     @contextmanager
     def calling(self, doing: str) -> Iterator[APIClient]:
         """This thread's client. What the library raises in the block comes out as an ``ExecutorError``."""
         try:
             yield self._client()
         except LIBRARY_ERRORS as error:
-            mapped = executor_error(error, doing, self.address)
+            mapped = executor_error(error, doing, self.address, self.dialect)
             if isinstance(mapped, ExecutorUnavailableError):
                 self._forget()
             raise mapped from error
@@ -78,7 +88,9 @@ class Engine:
     def _negotiate(self) -> str:
         # The SDK would do so in each client's constructor, and leave a connection open when that fails.
         with self._new_client(MINIMUM_API_VERSION) as client:
-            version: str = client.version(api_version=False)["ApiVersion"]
+            answer = client.version(api_version=False)
+        version: str = answer["ApiVersion"]
+        self.dialect = dialect_of(answer)
         self._api_version = version
         return version
 

@@ -6,13 +6,14 @@ import re
 from typing import Any
 
 from container_manager.exceptions import SpecificationError
+from container_manager.executors.docker.dialects import Dialect
 from container_manager.executors.docker.options import DockerOptions
 from container_manager.specs import JobSpec
 
 MEBIBYTE = 1 << 20
 
 
-def create_config(spec: JobSpec, options: DockerOptions) -> dict[str, Any]:
+def create_config(spec: JobSpec, options: DockerOptions, dialect: Dialect) -> dict[str, Any]:
     """
     The body of ``POST /containers/create``. ``SpecificationError`` for what the host's policy refuses.
 
@@ -30,11 +31,11 @@ def create_config(spec: JobSpec, options: DockerOptions) -> dict[str, Any]:
         "Labels": spec.labels,
         # A job has an exit code; probing its health would only cost the engine.
         "Healthcheck": {"Test": ["NONE"]},
-        "HostConfig": _host_config(spec, options),
+        "HostConfig": _host_config(spec, options, dialect),
     }
 
 
-def _host_config(spec: JobSpec, options: DockerOptions) -> dict[str, Any]:
+def _host_config(spec: JobSpec, options: DockerOptions, dialect: Dialect) -> dict[str, Any]:
     memory = _limit("memory_limit", spec.memory_limit, options.default_memory_limit, options.max_memory_limit, " MiB")
     cores = _limit("cpu_limit", spec.cpu_limit, options.default_cpu_limit, options.max_cpu_limit, " cores")
     config: dict[str, Any] = {
@@ -48,10 +49,7 @@ def _host_config(spec: JobSpec, options: DockerOptions) -> dict[str, Any]:
         "PidsLimit": options.pids_limit,
         "Tmpfs": dict(options.tmpfs),
         "Ulimits": [_ulimit(name, limit) for name, limit in options.ulimits.items()],
-        "LogConfig": {
-            "Type": "json-file",
-            "Config": {"max-size": options.log_max_size, "max-file": str(options.log_max_files)},
-        },
+        "LogConfig": {"Type": "json-file", "Config": _log_config(options, dialect)},
         "RestartPolicy": {"Name": "no"},
         "AutoRemove": False,
     }
@@ -81,6 +79,13 @@ def _network(name: str, options: DockerOptions) -> str:
             "its option 'allowed_networks' lists them."
         )
     return name
+
+
+def _log_config(options: DockerOptions, dialect: Dialect) -> dict[str, str]:
+    if dialect.keeps_log_files:
+        return {"max-size": options.log_max_size, "max-file": str(options.log_max_files)}
+    number, unit = int(options.log_max_size[:-1]), options.log_max_size[-1]
+    return {"max-size": f"{number * options.log_max_files}{unit}"}
 
 
 def _ulimit(name: str, limit: int | tuple[int, int]) -> dict[str, Any]:

@@ -21,6 +21,7 @@ from container_manager.exceptions import (
     NameConflictError,
     SpecificationError,
 )
+from container_manager.executors.docker.dialects import Answer, Dialect
 
 LIBRARY_ERRORS: Final = (DockerException, RequestException, HTTPError, OSError, ValueError, KeyError, TypeError)
 """All that the SDK and the libraries under it raise for a call, down to an answer that is not JSON or not Docker's."""
@@ -29,7 +30,7 @@ SHORT_OF: Final = (
     r"cannot allocate memory|resource temporarily unavailable|no space left|too many open files"
     r"|device or resource busy|deadline exceeded|timed? ?out"
 )
-ANSWERS: Final[tuple[tuple[str, str, type[ExecutorError]], ...]] = (
+ANSWERS: Final[tuple[Answer, ...]] = (
     (r"404", r"no such image", ImageNotFoundError),
     (r"404", r"no such container", ExecutionNotFoundError),
     (r"404", r"page not found", ExecutorUnavailableError),
@@ -49,7 +50,7 @@ ANSWERS: Final[tuple[tuple[str, str, type[ExecutorError]], ...]] = (
     (r"500", r"invalid tmpfs|cannot mkdir|not a directory|exec format error|unknown runtime", SpecificationError),
     (r"5\d\d", r"", ExecutorUnavailableError),
 )
-"""Status, words of the message, and what that is: the first row that fits."""
+"""The first row that fits; the dialect's own come before."""
 
 GONE_FOR_GOOD: Final = (
     r"manifest unknown|not found|does not exist|denied|unauthorized|authentication required|no basic auth"
@@ -58,14 +59,14 @@ GONE_FOR_GOOD: Final = (
 PASSING: Final = r"toomanyrequests|too many requests|rate limit|no such host|server misbehaving"
 
 
-def executor_error(error: Exception, doing: str, address: str) -> ExecutorError:
+def executor_error(error: Exception, doing: str, address: str, dialect: Dialect) -> ExecutorError:
     """``error``, raised while trying to ``doing`` at the engine ``address``, as one of ours."""
     if isinstance(error, APIError) and error.status_code is not None:
         text = error.explanation or str(error)
-        for status, words, kind in ANSWERS:
+        for status, words, kind in (*dialect.answers, *ANSWERS):
             if re.fullmatch(status, str(error.status_code)) and re.search(words, text, re.IGNORECASE):
-                return kind(f"Docker could not {doing}: {text}")
-    return ExecutorUnavailableError(f"Docker at {address} could not {doing}: {_no_answer(error)}")
+                return kind(f"{dialect.name} could not {doing}: {text}")
+    return ExecutorUnavailableError(f"{dialect.name} at {address} could not {doing}: {_no_answer(error)}")
 
 
 def pull_error(image: str, registry: str, text: str) -> ExecutorError:

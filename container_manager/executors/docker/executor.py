@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import logging
 import math
-import re
 import threading
 import time
 from collections.abc import Collection, Mapping
 from dataclasses import replace
-from typing import Any, Final
+from typing import Any, ClassVar, Final
 
 from container_manager.exceptions import (
     ExecutionNotFoundError,
@@ -21,9 +20,10 @@ from container_manager.exceptions import (
 from container_manager.executors.base import Executor
 from container_manager.executors.docker.client import Engine
 from container_manager.executors.docker.container import create_config
+from container_manager.executors.docker.dialects import DOCKER, PODMAN, Dialect
 from container_manager.executors.docker.logs import read_logs
-from container_manager.executors.docker.observation import CANNOT_RUN, STATES, observe_container
-from container_manager.executors.docker.options import DockerOptions
+from container_manager.executors.docker.observation import CANNOT_RUN, NOT_EXECUTABLE, NOT_FOUND, observe_container
+from container_manager.executors.docker.options import DEFAULT_BASE_URL, DockerOptions
 from container_manager.executors.docker.pull import ImagePuller
 from container_manager.specs import (
     LABEL_ATTEMPT,
@@ -44,26 +44,40 @@ logger = logging.getLogger(__name__)
 
 OUR_LABELS: Final = (LABEL_INSTALLATION, LABEL_JOB, LABEL_ATTEMPT, LABEL_SPEC)
 NAME_PAUSE_SECONDS: Final = 0.05
-INIT_FAILURE: Final = re.compile(rb"\[FATAL tini \(\d+\)\] (exec .+ failed: .+)")
 _START_LOCKS: Final = tuple(threading.Lock() for _ in range(64))
 
 
 class DockerExecutor(Executor):
-    """One Docker engine. ``DockerOptions`` lists its options. ``on_progress`` is called at most every 10 seconds."""
+    """
+    One engine with Docker's interface. ``DockerOptions`` lists its options.
+
+    Which dialect it speaks is asked at first contact. ``on_progress`` is called at most every 10 seconds.
+    """
+
+    default_base_url: ClassVar[str] = DEFAULT_BASE_URL
+    likely_dialect: ClassVar[Dialect] = DOCKER
 
     def __init__(self, options: Mapping[str, Any], *, installation: str) -> None:
         super().__init__(options, installation=installation)
-        self._docker_options = DockerOptions.parse(options)
-        self._engine = Engine(self._docker_options)
+        self._docker_options = self._parse(options)
+        self._engine = Engine(self._docker_options, self.likely_dialect)
         self._puller = ImagePuller(self._engine)
         self._seen: dict[str, Observation] = {}
 
     @classmethod
     def validate_options(cls, options: Mapping[str, Any]) -> None:
-        DockerOptions.parse(options)
+        cls._parse(options)
+
+    @classmethod
+    def is_node_bound(cls, options: Mapping[str, Any]) -> bool:
+        return cls._parse(options).base_url.startswith("unix:")
+
+    @classmethod
+    def _parse(cls, options: Mapping[str, Any]) -> DockerOptions:
+        return DockerOptions.parse({"base_url": cls.default_base_url, **options})
 
     def create(self, spec: JobSpec) -> Handle:
-        config = create_config(spec, self._docker_options)
+        config = create_config(spec, self._docker_options, self._engine.identified())
         if self._docker_options.pull_policy == "always":
             existing = self._adopt(spec)
             if existing is not None:
@@ -135,7 +149,7 @@ class DockerExecutor(Executor):
 
     def _start_once(self, handle: Handle) -> None:
         found = self._inspect(handle.name)
-        seen = observe_container(found)
+        seen = observe_container(found, self._engine.dialect)
         if seen is None or seen.installation != self.installation:
             raise ExecutionNotFoundError(f"There is no execution {handle.name} of this installation.")
         if seen.state is not ExecutionState.CREATED:
@@ -167,24 +181,29 @@ class DockerExecutor(Executor):
         """What was seen of a listed container and cannot have changed: the list has no exit code and no times."""
         seen = self._seen.get(item["Id"])
         is_settled = seen is not None and seen.state is not ExecutionState.CREATED
-        return seen if is_settled and seen is not None and STATES.get(item["State"]) is seen.state else None
+        return (
+            seen
+            if is_settled and seen is not None and self._engine.dialect.states.get(item["State"]) is seen.state
+            else None
+        )
 
     def _look(self, container: str) -> Observation | None:
         try:
-            seen = observe_container(self._inspect(container))
+            seen = observe_container(self._inspect(container), self._engine.dialect)
         except ExecutionNotFoundError:
             return None
         if seen is None or seen.installation != self.installation:
             return None
-        if seen.exit_code in CANNOT_RUN and seen.reason is None and (failure := self._init_failure(seen.handle)):
-            seen = replace(seen, reason=Outcome.CONFIG_ERROR, error=failure)
+        is_doubtful = seen.reason is None and seen.exit_code in self._engine.dialect.init_exit_codes
+        if is_doubtful and (failure := self._init_failure(seen.handle)):
+            seen = replace(seen, reason=Outcome.CONFIG_ERROR, error=failure, exit_code=_shells_code(seen, failure))
         self._seen[seen.handle.execution_id] = seen
         return seen
 
     def _init_failure(self, handle: Handle) -> str:
         """Why the init process could not run the job's program: its first words, and nobody else's exit code."""
         first = next(iter(self.logs(handle, limit_bytes=1).entries), None)
-        failure = INIT_FAILURE.match(first.data) if first else None
+        failure = self._engine.dialect.init_failure.match(first.data) if first else None
         return failure[1].decode(errors="replace") if failure else ""
 
     def logs(self, handle: Handle, since: str = "", *, limit_bytes: int = 1 << 20) -> LogBatch:
@@ -230,7 +249,7 @@ class DockerExecutor(Executor):
             "memory_bytes": "MemTotal",
         }
         return HostHealth(
-            engine_id=info["ID"],
+            engine_id=self._engine.dialect.engine_id(info),
             version=info.get("ServerVersion", ""),
             details={name: str(info[key]) for name, key in details.items() if key in info},
         )
@@ -253,3 +272,16 @@ class DockerExecutor(Executor):
             raise ExecutionNotFoundError(f"There is no execution {handle.name} of this installation.")
         identifier: str = seen["Id"]
         return identifier
+
+
+def _shells_code(seen: Observation, failure: str) -> int | None:
+    if seen.exit_code in CANNOT_RUN:
+        return seen.exit_code
+    return NOT_FOUND if "No such file" in failure else NOT_EXECUTABLE
+
+
+class PodmanExecutor(DockerExecutor):
+    """The same for Podman, through the socket of ``podman system service``."""
+
+    default_base_url: ClassVar[str] = "unix:///run/podman/podman.sock"
+    likely_dialect: ClassVar[Dialect] = PODMAN

@@ -4,7 +4,8 @@ The output of an execution, without loss or repetition, from a cursor.
 The engine stores output as entries of at most 16 KiB and stamps each with nanoseconds. Within one stream the
 stamps never go back, but the streams overlap: all pieces of one long line have the stamp of its first. So the
 cursor has, for each stream, the last stamp and how many entries with that stamp were taken. A step back of the
-engine's clock can hide output; nothing in its interface tells.
+engine's clock can hide output; nothing in its interface tells. An engine with one order over both streams has
+coarse stamps, so there both are read as one.
 """
 
 from __future__ import annotations
@@ -92,9 +93,9 @@ def read_logs(engine: Engine, container: str, since: str, limit_bytes: int) -> L
     except ValueError as error:
         raise ExecutorError(f"{since!r} is no cursor that this executor gave.") from error
     with engine.calling(f"read the output of {container}") as client:
-        if not since:
-            first = _read(client, container, tuple(Stream), cursor, limit_bytes)
-            return _batch(first.pieces, first.is_cut, cursor, limit_bytes)
+        if not since or engine.dialect.has_ordered_output:
+            both = _read(client, container, tuple(Stream), cursor, limit_bytes)
+            return _batch(both.pieces, both.is_cut, cursor, limit_bytes)
         # One stream at a time: the engine can skip to one stamp, and a quiet stream's is far behind a busy one's.
         passes = [_read(client, container, (name,), cursor, limit_bytes) for name in Stream]
     pieces = sorted((piece for one in passes for piece in one.pieces), key=lambda piece: piece.at)
@@ -120,7 +121,9 @@ def _batch(pieces: Sequence[Piece], is_cut: bool, cursor: Cursor, limit_bytes: i
 
 
 def _read(client: APIClient, container: str, names: Sequence[Stream], cursor: Cursor, limit_bytes: int) -> Pass:
-    since = min(cursor.of(name).at for name in names)
+    begin = max(cursor.of(name).at for name in names)
+    # Some engines give what is at that moment, some only what is after it.
+    since = max(0, begin - 1)
     params = {name.value: int(name in names) for name in Stream} | {
         "timestamps": 1,
         "since": f"{since // 1_000_000_000}.{since % 1_000_000_000:09d}",
@@ -130,10 +133,9 @@ def _read(client: APIClient, container: str, names: Sequence[Stream], cursor: Cu
     size = 0
     with stream(client, "GET", f"/containers/{container}/logs", params) as response:
         for piece in _pieces(response):
-            mark = cursor.of(piece.stream)
-            if piece.at < mark.at:
+            if piece.at < begin:
                 continue
-            if piece.at == mark.at and repeated[piece.stream]:
+            if piece.at == cursor.of(piece.stream).at and repeated[piece.stream]:
                 repeated[piece.stream] -= 1
                 continue
             if size >= limit_bytes and pieces:

@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import Any, Final
 from uuid import UUID
 
+from container_manager.executors.docker.dialects import Dialect
 from container_manager.specs import (
     LABEL_ATTEMPT,
     LABEL_INSTALLATION,
@@ -18,26 +19,19 @@ from container_manager.specs import (
 )
 from container_manager.states import Outcome
 
-STATES: Final = {
-    "created": ExecutionState.CREATED,
-    "running": ExecutionState.RUNNING,
-    "paused": ExecutionState.RUNNING,
-    "restarting": ExecutionState.RUNNING,
-    "exited": ExecutionState.EXITED,
-    "removing": ExecutionState.EXITED,
-    "dead": ExecutionState.EXITED,
-}
-CANNOT_RUN: Final = frozenset({126, 127})
+NOT_EXECUTABLE: Final = 126
+NOT_FOUND: Final = 127
+CANNOT_RUN: Final = frozenset({NOT_EXECUTABLE, NOT_FOUND})
 """Exit codes of a program that cannot be run or found, as a shell and the init process give them too."""
 
 
-def observe_container(found: Mapping[str, Any]) -> Observation | None:
+def observe_container(found: Mapping[str, Any], dialect: Dialect) -> Observation | None:
     """What ``found`` is; ``None`` when it is no execution of ours, or one that vanishes without having run."""
     handle = Handle(found["Name"].removeprefix("/"), found["Id"])
     labels = found["Config"]["Labels"] or {}
     state = found["State"]
     owner = _owner(handle.name, labels)
-    status = STATES.get(state["Status"])
+    status = dialect.states.get(state["Status"])
     started_at = _moment(state["StartedAt"])
     if owner is None or status is None or (status is ExecutionState.EXITED and _is_vanishing(state, started_at)):
         return None

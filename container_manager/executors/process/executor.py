@@ -67,7 +67,6 @@ class ProcessExecutor(Executor):
     """
 
     supports_images: ClassVar[bool] = False
-    is_node_bound: ClassVar[bool] = True
 
     def __init__(self, options: Mapping[str, Any], *, installation: str) -> None:
         super().__init__(options, installation=installation)
@@ -75,6 +74,10 @@ class ProcessExecutor(Executor):
         self._store = Store(Path(base) / installation)
         self._children: set[int] = set()
         self._children_lock = threading.Lock()
+
+    @classmethod
+    def is_node_bound(cls, options: Mapping[str, Any]) -> bool:
+        return True
 
     @classmethod
     def validate_options(cls, options: Mapping[str, Any]) -> None:

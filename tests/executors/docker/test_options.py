@@ -8,6 +8,7 @@ import pytest
 from django.core.exceptions import ValidationError
 
 from container_manager.executors.docker import DockerExecutor
+from container_manager.models import ExecutorHost
 
 
 @pytest.mark.parametrize(
@@ -64,3 +65,17 @@ def test_all_wrong_options_are_told_at_once() -> None:
     with pytest.raises(ValidationError) as refusal:
         DockerExecutor.validate_options({"user": 1, "runtime": 2, "colour": "red"})
     assert len(refusal.value.messages) == 3
+
+
+def test_a_host_whose_engine_is_behind_a_socket_asks_for_its_node() -> None:
+    host = ExecutorHost(name="here", executor_type="docker", options={"base_url": "unix:///var/run/docker.sock"})
+    with pytest.raises(ValidationError) as refusal:
+        host.clean()
+    assert list(refusal.value.message_dict) == ["node"]
+    host.node = "here"
+    host.clean()
+
+
+@pytest.mark.parametrize("base_url", ["tcp://engine.example:2376", "https://engine.example:2376"])
+def test_a_remote_engine_is_reached_from_every_node(base_url: str) -> None:
+    ExecutorHost(name="there", executor_type="docker", options={"base_url": base_url}).clean()
