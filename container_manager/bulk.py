@@ -20,6 +20,7 @@ from container_manager.models import TABLES, ContainerJob
 from container_manager.models.job_queryset import JobQuerySet, refuse_active
 from container_manager.states import ACTIVE, PRIORITY_HIGHEST, PRIORITY_LOWEST, Status, Verb
 from container_manager.validation import whole_number_problems
+from container_manager.withdrawing import cancel_unstarted
 
 logger = logging.getLogger("container_manager.jobs")
 
@@ -229,7 +230,7 @@ def _dequeue_one(job: ContainerJob, request: _Request) -> None:
 
 def _cancel_many(jobs: Sequence[ContainerJob], request: _Request) -> Collection[UUID]:
     waiting = [job for job in jobs if job.status not in ACTIVE]
-    return stopping.cancel_unstarted(waiting, using=request.using, actor=request.actor)
+    return cancel_unstarted(waiting, using=request.using, actor=request.actor)
 
 
 def _cancel_one(job: ContainerJob, request: _Request) -> None:

@@ -6,6 +6,7 @@ Every error this package raises on purpose.
     ├── QueueError
     │   ├── JobAlreadyQueuedError   (also ValueError)
     │   ├── JobNotQueuedError       (also ValueError)
+    │   ├── DuplicateJobError       (also ValueError)
     │   ├── JobNotQueueableError    (also ValueError)
     │   ├── JobActiveError          (also ValueError)
     │   ├── JobNotFoundError        (also ValueError)
@@ -56,6 +57,21 @@ class JobAlreadyQueuedError(QueueError, ValueError):
 
 class JobNotQueuedError(QueueError, ValueError):
     """The job is not in the queue, so it cannot be taken out of it."""
+
+
+class DuplicateJobError(QueueError, ValueError):
+    """
+    Another unfinished job holds the ``unique_key``.
+
+    ``key`` is the key, ``holder`` that job as its row was.
+    """
+
+    def __init__(self, key: str, holder: Any) -> None:
+        self.key, self.holder = key, holder
+        super().__init__(
+            f"Job {holder.pk} holds the key {key!r} and is {holder.status}: wait for its end, cancel it, or queue "
+            "with on_conflict='return' or 'replace'."
+        )
 
 
 class JobNotQueueableError(QueueError, ValueError):

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
-from typing import Any, Final
+from typing import Any, Final, Literal, get_args
 from uuid import UUID
 
-from django.db import transaction
+from django.db import IntegrityError, connections, transaction
 from django.db.models import Case, Value, When
 from django.utils import timezone
 
 from container_manager import conf, lifecycle
+from container_manager.conflicts import retry_on_conflict
 from container_manager.exceptions import (
+    DuplicateJobError,
     InvalidTransitionError,
     JobAlreadyQueuedError,
     JobNotFoundError,
@@ -25,8 +27,13 @@ from container_manager.exceptions import (
 from container_manager.lifecycle import Subject
 from container_manager.models import TABLES, ContainerJob
 from container_manager.models.job import RESULT_CLEARED, hold_for
+from container_manager.models.uniqueness import naming_the_holder, slot_of
 from container_manager.states import Status, Verb
+from container_manager.withdrawing import cancel_unstarted
 
+OnConflict = Literal["raise", "return", "replace"]
+_KEY_TRIES: Final = 5
+_UNSTARTED: Final = frozenset({Status.PENDING, Status.QUEUED})
 _FOR_GOOD: Final = frozenset({Status.COMPLETED, Status.CANCELLED})
 _AT_ONCE: Final = 1_000
 """Rows of one UPDATE: each may take a dozen parameters, and SQLite allows 32,766."""
@@ -38,10 +45,13 @@ def queue_one(
     using: str,
     schedule_for: datetime | None = None,
     priority: int | None = None,
+    on_conflict: OnConflict = "raise",
     actor: str = lifecycle.SYSTEM,
 ) -> ContainerJob:
     """See ``JobQueueManager.queue_job``."""
     _refuse_status(job)
+    if on_conflict not in get_args(OnConflict):
+        raise ValueError(f"on_conflict is {on_conflict!r}; give one of {', '.join(get_args(OnConflict))}.")
     before = job.priority, job.scheduled_for
     if priority is not None:
         job.priority = priority
@@ -50,27 +60,26 @@ def queue_one(
     try:
         job.validate_specification()
         check_capacity(1, using)
-        if job._state.adding:
-            _insert([job], using, actor=actor)
-        else:
-            job.mark_as_queued(priority=job.priority, actor=actor)
+        return _enter(job, using, on_conflict=on_conflict, actor=actor)
     except InvalidTransitionError as error:
         job.priority, job.scheduled_for = before
         raise _moved_meanwhile(job, using, error) from error
     except QueueError:
         job.priority, job.scheduled_for = before
         raise
-    return job
 
 
 def queue_many(jobs: Sequence[ContainerJob], *, using: str, actor: str = lifecycle.SYSTEM) -> list[ContainerJob]:
     """See ``JobQueueManager.queue_jobs``."""
-    listed = set()
+    listed: set[UUID] = set()
+    keys: dict[str, ContainerJob] = {}
     for job in jobs:
         _refuse_status(job)
         if job.pk in listed:
             raise JobAlreadyQueuedError(f"Job {job.pk} is in the list twice; none was queued.")
         listed.add(job.pk)
+        if job.unique_key is not None and keys.setdefault(job.unique_key, job) is not job:
+            raise DuplicateJobError(job.unique_key, keys[job.unique_key])
         try:
             job.validate_specification()
         except JobValidationError as error:
@@ -79,7 +88,7 @@ def queue_many(jobs: Sequence[ContainerJob], *, using: str, actor: str = lifecyc
     new = [job for job in jobs if job._state.adding]
     known = [job for job in jobs if not job._state.adding]
     stamps = {job.pk: stamp for job, stamp in zip(jobs, _stamps(len(jobs)), strict=True)}
-    with transaction.atomic(using=using):
+    with naming_the_holder(ContainerJob.objects.using(using), [job.unique_key for job in jobs]):
         moved = [
             _move([job for job in known if job.status == source], source, stamps, using, actor)
             for source in (Status.PENDING, Status.FAILED)
@@ -161,6 +170,53 @@ def _refuse_status(job: ContainerJob) -> None:
         raise JobAlreadyQueuedError(f"Job {job.pk} is {job.status} already; it cannot be queued twice.")
 
 
+def _enter(job: ContainerJob, using: str, *, on_conflict: OnConflict, actor: str) -> ContainerJob:
+    """
+    The job that is in the queue now: ``job``, or with ``return`` the one that holds its key.
+
+    Written first, and only what the unique column refuses is looked at: no look before it could be trusted.
+    """
+    if job.unique_key is None:
+        _put(job, using, actor=actor)
+        return job
+    holder: ContainerJob | None = None
+    for _ in range(_KEY_TRIES):
+        try:
+            return _put_keyed(job, holder, using, actor=actor)
+        except DuplicateJobError as error:
+            holder = error.holder
+            if on_conflict == "return":
+                return error.holder  # type: ignore[no-any-return]
+            if on_conflict == "raise" or error.holder.status not in _UNSTARTED:
+                raise
+        except IntegrityError:
+            holder = None  # it ended between the write and the look for it
+    return _put_keyed(job, holder, using, actor=actor)
+
+
+def _put_keyed(job: ContainerJob, replaced: ContainerJob | None, using: str, *, actor: str) -> ContainerJob:
+    def put() -> None:
+        with transaction.atomic(using=using):
+            if replaced is not None:
+                cancel_unstarted([replaced], using=using, actor=actor, message=f"Replaced by job {job.pk}.")
+            _put(job, using, actor=actor)
+
+    put() if connections[using].in_atomic_block else retry_on_conflict(put)
+    return job
+
+
+def _put(job: ContainerJob, using: str, *, actor: str) -> None:
+    if not job._state.adding:
+        job.mark_as_queued(priority=job.priority, actor=actor)
+        return
+    before = job.status, job.queued_at
+    try:
+        _insert([job], using, actor=actor)
+    except (IntegrityError, DuplicateJobError):
+        job.status, job.queued_at = before
+        raise
+
+
 def _moved_meanwhile(job: ContainerJob, using: str, error: InvalidTransitionError) -> QueueError:
     row = ContainerJob.objects.using(using).filter(pk=job.pk).first()
     if row is None:
@@ -225,6 +281,7 @@ def _queued_values(job: ContainerJob, queued_at: datetime) -> dict[str, Any]:
         "queued_at": queued_at, "hold": hold, "hold_until": until, "priority": job.priority,
         "scheduled_for": job.scheduled_for, "max_retries": job.max_retries,
         "expires_at": job.expiry(queued_at, job.scheduled_for),
+        **({"unique_slot": slot_of(job.unique_key)} if job.status == Status.FAILED else {}),
     }  # fmt: skip
 
 

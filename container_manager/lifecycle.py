@@ -52,7 +52,7 @@ _IMPLIED: Final[dict[Status, Mapping[str, Any]]] = {
     Status.QUEUED: _UNSTARTED,
     Status.LAUNCHING: {"launched_at": DatabaseNow()},
     Status.RUNNING: {},
-    **{status: {"finished_at": DatabaseNow(), "worker": None} for status in TERMINAL},
+    **{status: {"finished_at": DatabaseNow(), "worker": None, "unique_slot": None} for status in TERMINAL},
 }
 """Columns that a status implies, unless the caller says otherwise."""
 _NO_HOLD: Final[Mapping[str, Any]] = {"hold": Hold.NONE, "hold_until": None, "hold_reason": ""}

@@ -11,6 +11,7 @@ from django.utils import timezone
 
 from container_manager import claiming, hosts, intake, services, stopping
 from container_manager.exceptions import JobValidationError
+from container_manager.intake import OnConflict
 from container_manager.lifecycle import SYSTEM
 from container_manager.models import ContainerJob, ExecutorHost
 from container_manager.models.job_queryset import JobQuerySet, QueueStats
@@ -41,6 +42,7 @@ class JobQueueManager:
         schedule_for: datetime | None = None,
         priority: int | None = None,
         *,
+        on_conflict: OnConflict = "raise",
         actor: str = SYSTEM,
     ) -> ContainerJob:
         """
@@ -50,8 +52,20 @@ class JobQueueManager:
         starts afresh. Raises ``JobAlreadyQueuedError``, ``JobNotQueueableError`` (completed or
         cancelled), ``JobValidationError`` (naming the field), ``QueueCapacityError``; then
         nothing has changed.
+
+        A ``unique_key`` is held by one unfinished job at a time. When another has it, ``on_conflict`` says
+        what happens: ``raise`` = ``DuplicateJobError``; ``return`` = that job is returned, ``job`` left
+        alone; ``replace`` = that job is cancelled in the same transaction, unless it has been launched,
+        which raises as above.
         """
-        return intake.queue_one(job, schedule_for=schedule_for, priority=priority, using=self.using, actor=actor)
+        return intake.queue_one(
+            job,
+            schedule_for=schedule_for,
+            priority=priority,
+            on_conflict=on_conflict,
+            using=self.using,
+            actor=actor,
+        )
 
     def queue_jobs(self, jobs: Iterable[ContainerJob], *, actor: str = SYSTEM) -> list[ContainerJob]:
         """
@@ -62,9 +76,13 @@ class JobQueueManager:
         return intake.queue_many(list(jobs), using=self.using, actor=actor)
 
     def create_and_queue(self, **fields: Any) -> ContainerJob:
-        """A new job with ``fields`` is in the queue: one INSERT of the row. Raises as ``queue_job`` does."""
-        schedule_for = fields.pop("schedule_for", None)
-        return self.queue_job(ContainerJob(**fields), schedule_for=schedule_for)
+        """
+        A new job with ``fields`` is in the queue: one INSERT of the row.
+
+        ``schedule_for`` and ``on_conflict`` are ``queue_job``'s, and so are the errors.
+        """
+        schedule_for, on_conflict = fields.pop("schedule_for", None), fields.pop("on_conflict", "raise")
+        return self.queue_job(ContainerJob(**fields), schedule_for=schedule_for, on_conflict=on_conflict)
 
     def get_ready_jobs(self, limit: int | None = None, exclude_ids: Collection[UUID] | None = None) -> JobQuerySet:
         """

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
-from uuid import UUID
 
 from django.db import connections, transaction
 from django.utils import timezone
@@ -13,7 +11,8 @@ from container_manager import lifecycle
 from container_manager.exceptions import InvalidTransitionError, JobFailedError, JobNotFoundError, JobWaitTimeoutError
 from container_manager.lifecycle import Subject
 from container_manager.models import TABLES, ContainerJob, JobAttempt
-from container_manager.states import ACTIVE, TERMINAL, Outcome, Status, StopReason, Verb
+from container_manager.states import ACTIVE, TERMINAL, Status, StopReason, Verb
+from container_manager.withdrawing import cancel_unstarted
 
 _WAIT_FIRST, _WAIT_LONGEST = 0.02, 1.0
 
@@ -32,16 +31,6 @@ def cancel(job: ContainerJob, *, using: str, actor: str) -> ContainerJob:
         if row.status in TERMINAL:
             raise InvalidTransitionError(job.pk, row.status, Status.CANCELLED, "It has ended already.")
     raise InvalidTransitionError(job.pk, job.status, Status.CANCELLED, "It keeps moving; try again.")
-
-
-def cancel_unstarted(jobs: Sequence[ContainerJob], *, using: str, actor: str) -> set[UUID]:
-    """Those of ``jobs`` that nothing has launched are CANCELLED; returns which."""
-    moved = lifecycle.transition(
-        TABLES, ContainerJob.objects.using(using), [Subject(job.pk, job.attempt) for job in jobs],
-        to=Status.CANCELLED, verb=Verb.CANCEL, sources=[Status.PENDING, Status.QUEUED],
-        values={"outcome": Outcome.CANCELLED, "cancel_requested_at": timezone.now()}, actor=actor,
-    )  # fmt: skip
-    return {subject.job_id for subject in moved}
 
 
 def _request_stop(job: ContainerJob, using: str, actor: str) -> bool:

@@ -82,15 +82,23 @@ class JobDefinition(metaclass=DefinitionType):
     else:
 
         @classmethod
-        def queue(cls, *, schedule_for: datetime | None = None, **arguments: Any) -> ContainerJob:
+        def queue(
+            cls,
+            *,
+            schedule_for: datetime | None = None,
+            on_conflict: intake.OnConflict = "raise",
+            **arguments: Any,
+        ) -> ContainerJob:
             """
             A new job is in the queue, in the caller's transaction: one INSERT of the row.
 
-            ``schedule_for`` (aware): not before then. The other ``arguments`` are ``build``'s, the errors
-            those of ``build`` and of ``queue_manager.queue_job``.
+            ``schedule_for`` (aware): not before then. ``on_conflict`` is ``queue_job``'s: the job that holds the
+            ``unique_key`` may be returned, or replaced. The other ``arguments`` are ``build``'s, the errors those
+            of ``build`` and of ``queue_manager.queue_job``.
             """
             using = JobQuerySet(ContainerJob).write_alias
-            return intake.queue_one(cls.build(**arguments), schedule_for=schedule_for, priority=None, using=using)
+            job = cls.build(**arguments)
+            return intake.queue_one(job, schedule_for=schedule_for, on_conflict=on_conflict, using=using)
 
     @classmethod
     def form(cls, *arguments: Any, **options: Any) -> forms.Form:

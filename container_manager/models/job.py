@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import AbstractContextManager, nullcontext
 from datetime import datetime, timedelta
 from typing import Any, ClassVar, Final
 
@@ -24,6 +25,7 @@ from container_manager.models.guarded import GuardedModel, stale
 from container_manager.models.job_queryset import JobQuerySet
 from container_manager.models.output import attempt_output
 from container_manager.models.specification import Specification
+from container_manager.models.uniqueness import naming_the_holder, slot_of
 from container_manager.states import (
     ACTIVE,
     PRIORITY_HIGHEST,
@@ -71,6 +73,7 @@ class ContainerJob(Specification, GuardedModel):
 
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
     created_at = models.DateTimeField(default=timezone.now, editable=False)
+    unique_slot = models.CharField(max_length=64, null=True, blank=True, unique=True, editable=False)
 
     status = models.CharField(max_length=10, choices=Status.choices, default=Status.PENDING)
     hold = models.CharField(max_length=16, choices=Hold.choices, blank=True, default=Hold.NONE, editable=False)
@@ -121,6 +124,7 @@ class ContainerJob(Specification, GuardedModel):
         "status", "hold", "hold_until", "hold_reason", "expires_at", "queued_at", "scheduled_for", "launched_at",
         "started_at", "finished_at", "cancel_requested_at", "attempt", "worker", "retry_count", "max_retries",
         "rescue_count", "rerun_count", "infra_rerun_count", "exit_code", "outcome", "error", "result", "progress",
+        "unique_key", "unique_slot",
     })  # fmt: skip
 
     class Meta:
@@ -192,6 +196,8 @@ class ContainerJob(Specification, GuardedModel):
         target = Status(status)
         if target == Status.QUEUED and self.status in _UNQUEUED:
             values = self._queue_values(Status(self.status), values)
+        elif target == Status.PENDING and self.status == Status.FAILED:
+            values = {"unique_slot": slot_of(self.unique_key), **values}
         self._move(target, values, using=self.write_alias, verb=_VERBS[target], actor=actor)
 
     def mark_as_queued(self, scheduled_for: datetime | None = None, **values: Any) -> None:
@@ -245,6 +251,7 @@ class ContainerJob(Specification, GuardedModel):
             raise JobValidationError(
                 {"launched_at": "A queued job has not been launched: leave it empty, or say running."}
             )
+        self.unique_slot = None if self.status in TERMINAL else slot_of(self.unique_key)
         now = timezone.now()
         if self.status not in (Status.PENDING, Status.CANCELLED):
             self.queued_at = self.queued_at or now
@@ -271,6 +278,8 @@ class ContainerJob(Specification, GuardedModel):
         if loaded == target == Status.PENDING and changes.get("queued_at"):
             target = Status.QUEUED
         self.status = loaded
+        if "unique_key" in changes:
+            changes["unique_slot"] = None if target in TERMINAL else slot_of(changes["unique_key"])
         if target == Status.QUEUED and loaded in _UNQUEUED:
             changes = self._queue_values(loaded, changes)
         elif target == Status.QUEUED and "hold" not in changes and (target != loaded or _JUDGED & changes.keys()):
@@ -287,12 +296,23 @@ class ContainerJob(Specification, GuardedModel):
 
         With the hold goes what it was judged by, saved or not, so that the row never contradicts itself.
         """
-        cleared = RESULT_CLEARED if source == Status.FAILED else {}
+        cleared = {**RESULT_CLEARED, "unique_slot": slot_of(self.unique_key)} if source == Status.FAILED else {}
         own = {"scheduled_for": self.scheduled_for, "max_retries": self.max_retries, "retry_count": self.retry_count}
         known = {**own, **cleared, **values, "queued_at": values.get("queued_at") or timezone.now()}
         hold, until = hold_for(known["scheduled_for"], known["retry_count"], known["max_retries"])
         expires_at = self.expiry(known["queued_at"], known["scheduled_for"])
         return {"hold": hold, "hold_until": until, "expires_at": expires_at, **known}
+
+    def save(self, *args: Any, **kwargs: Any) -> None:
+        """As Django's; ``DuplicateJobError`` when another unfinished job holds the key."""
+        is_new = self._state.adding or bool(kwargs.get("force_insert"))
+        with self._takes_its_key({"unique_slot": self.unique_key if is_new else None}, kwargs.get("using")):
+            super().save(*args, **kwargs)
+
+    def _takes_its_key(self, values: Mapping[str, Any], using: str | None) -> AbstractContextManager[None]:
+        if values.get("unique_slot") is None:
+            return nullcontext()
+        return naming_the_holder(ContainerJob.objects.using(using or self.write_alias), [self.unique_key])
 
     @property
     def write_alias(self) -> str:
@@ -303,7 +323,9 @@ class ContainerJob(Specification, GuardedModel):
 
     def _write(self, changes: dict[str, Any], using: str) -> None:
         status = self._loaded["status"]
-        if not self._guarded_rows(using).filter(pk=self.pk, status=status).update(**changes):
+        with self._takes_its_key(changes, using):
+            written = self._guarded_rows(using).filter(pk=self.pk, status=status).update(**changes)
+        if not written:
             raise stale(self.pk, status, status)
         for name, value in changes.items():
             setattr(self, name, value)
@@ -315,10 +337,11 @@ class ContainerJob(Specification, GuardedModel):
         if not lifecycle.check_move(source, target):
             allowed = ", ".join(sorted(TRANSITIONS[source])) or "nowhere: it is final"
             raise InvalidTransitionError(self.pk, source, target, f"From {source} it may go to {allowed}.")
-        moved = lifecycle.transition(
-            TABLES, self._guarded_rows(using), [Subject(self.pk, self.attempt)],
-            to=target, verb=verb, values=values, sources=[source], actor=actor,
-        )  # fmt: skip
+        with self._takes_its_key(values, using):
+            moved = lifecycle.transition(
+                TABLES, self._guarded_rows(using), [Subject(self.pk, self.attempt)],
+                to=target, verb=verb, values=values, sources=[source], actor=actor,
+            )  # fmt: skip
         if not moved:
             raise stale(self.pk, source, target)
         self.refresh_from_db(using=using, fields=self.guarded_fields)

@@ -17,6 +17,7 @@ from container_manager.states import PRIORITY_HIGHEST, PRIORITY_LOWEST, OnLost
 
 _TEXTS: Final = {
     "name": 200, "image": 500, "working_directory": 500, "user": 100, "network": 100, "gpus": 100, "retry_policy": 50,
+    "tenant": 100,
 }  # fmt: skip
 """How long each may be on every database."""
 
@@ -62,7 +63,7 @@ class Specification(models.Model):
     definition = models.CharField(max_length=200, blank=True, default="", editable=False)
     parameters = models.JSONField(default=dict, blank=True, editable=False)
     tenant = models.CharField(max_length=100, blank=True, default="", editable=False)
-    unique_key = models.CharField(max_length=200, null=True, blank=True, unique=True, editable=False)
+    unique_key = models.CharField(max_length=200, null=True, blank=True, editable=False)  # noqa: DJ001 - none is no key
 
     class Meta:
         abstract = True
@@ -84,6 +85,10 @@ class Specification(models.Model):
         problems["queue"] += validation.queue_problems(self.queue)
         for field, longest in _TEXTS.items():
             problems[field] += validation.text_problems(getattr(self, field), longest)
+        if self.unique_key is not None:
+            problems["unique_key"] += validation.text_problems(self.unique_key, 200)
+            if self.unique_key == "":
+                problems["unique_key"].append("Give a key, or None for a job that may have others like it.")
         if not self.command and not self.entrypoint and not self.image:
             problems["command"].append("Give a command, or an image whose own command is to run.")
         if self.shell and not isinstance(self.command, str):

@@ -6,13 +6,14 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from django.db import IntegrityError, connection, transaction
+from django.db import connection, transaction
 from django.test import override_settings
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from container_manager import queue_manager
 from container_manager.exceptions import (
+    DuplicateJobError,
     JobAlreadyQueuedError,
     JobNotQueueableError,
     JobValidationError,
@@ -129,7 +130,7 @@ def test_a_row_the_database_refuses_leaves_nothing_queued() -> None:
     saved(unique_key="taken")
     [known] = saved()
     clash = [ContainerJob(command="true", unique_key="taken"), ContainerJob(command="true")]
-    with pytest.raises(IntegrityError), transaction.atomic():
+    with pytest.raises(DuplicateJobError, match="holds the key 'taken'"):
         queue_manager.queue_jobs([known, *clash])
     assert row(known)["status"] == Status.PENDING
     clash[0].unique_key = None

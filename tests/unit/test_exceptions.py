@@ -12,6 +12,7 @@ from container_manager.exceptions import (
     ConfigurationError,
     ContainerManagerError,
     DefinitionNotFoundError,
+    DuplicateJobError,
     ExecutionNotFoundError,
     ExecutionRunningError,
     ExecutorError,
@@ -38,7 +39,7 @@ from container_manager.states import Outcome
 
 BAD_CALLS = {
     JobAlreadyQueuedError, JobNotQueuedError, JobNotQueueableError, JobActiveError, JobNotFoundError,
-    JobValidationError, InvalidTransitionError, DefinitionNotFoundError,
+    JobValidationError, InvalidTransitionError, DefinitionNotFoundError, DuplicateJobError,
 }  # fmt: skip
 OTHER_QUEUE_ERRORS = {JobFailedError, JobWaitTimeoutError, QueueCapacityError}
 HANDLER_ERRORS = {HandlerError, HandlerTimeoutError}
