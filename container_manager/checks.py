@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from difflib import get_close_matches
+from importlib.util import find_spec
 from typing import Any
 
 from django.apps import apps
@@ -13,6 +14,8 @@ from django.core import checks
 from django.db import connections
 
 from container_manager import conf
+from container_manager.handlers import webhooks
+from container_manager.handlers.registry import EVENTS, UNSERVED
 from container_manager.retry import PolicyError, policy_from_settings
 
 
@@ -56,7 +59,7 @@ def check_settings(**_: Any) -> list[checks.CheckMessage]:
 
 
 def _check_values() -> list[checks.CheckMessage]:
-    found = [*_check_ranges(), *_check_names(), *_check_policies()]
+    found = [*_check_ranges(), *_check_names(), *_check_policies(), *_check_handlers()]
     if conf.get("HEARTBEAT_INTERVAL") * 3 > conf.get("WORKER_TIMEOUT"):
         found.append(
             checks.Error(
@@ -123,6 +126,24 @@ def check_admin(**_: Any) -> list[checks.CheckMessage]:
             id="container_manager.I001",
         )
     ]
+
+
+def _check_handlers() -> Iterator[checks.CheckMessage]:
+    for name, webhook in conf.get("WEBHOOKS").items():
+        for problem in webhooks.problems(name, webhook):
+            yield checks.Error(f"WEBHOOKS[{name!r}]: {problem}.", id="container_manager.E011")
+    if conf.get("WEBHOOKS") and find_spec("httpx") is None:
+        yield checks.Error(
+            "WEBHOOKS needs httpx.", hint="pip install 'django-container-queue[webhooks]'", id="container_manager.E012"
+        )
+    known = [*EVENTS.values(), UNSERVED]
+    for event in conf.get("MAIL_ADMINS"):
+        if event not in known:
+            yield checks.Error(
+                f"MAIL_ADMINS has an unknown event {event!r}.",
+                hint=f"Known: {', '.join(known)}.",
+                id="container_manager.E013",
+            )
 
 
 def check_databases(databases: Any = None, **_: Any) -> list[checks.CheckMessage]:

@@ -79,6 +79,12 @@ SETTINGS: Final[dict[str, Setting]] = {
     "HANDLER_MAX_TRIES": Setting(
         (int,), 12, "Tries of a handler's call before it is given up, kept and shown as failed.", lowest=1
     ),
+    "WEBHOOKS": Setting(
+        (dict,), {}, "By name: {'url': ..., 'secret': ..., 'events': [...], 'queues': [...], 'definitions': [...]}."
+    ),
+    "MAIL_ADMINS": Setting(
+        (list, tuple), (), "Events of which ADMINS are told by mail: 'failed', 'unserved', or any other of on_job."
+    ),
     "METRICS_TOKEN": Setting(
         (str,), "", "Bearer token that may read the metrics; empty = only users who may view jobs."
     ),

@@ -17,7 +17,8 @@ Every error this package raises on purpose.
     │   ├── JobWaitTimeoutError     (also TimeoutError)
     │   └── QueueCapacityError
     ├── HandlerError
-    │   └── HandlerTimeoutError
+    │   ├── HandlerTimeoutError
+    │   └── WebhookRefusedError
     └── ExecutorError               transient: bool, outcome: Outcome
         ├── ExecutorUnavailableError
         ├── ImagePullError
@@ -32,6 +33,7 @@ Retry rules read ``transient`` and ``outcome``, never the text of a message.
 
 from __future__ import annotations
 
+from http import HTTPStatus
 from typing import Any
 
 from django.core.exceptions import ImproperlyConfigured, ValidationError
@@ -131,6 +133,15 @@ class HandlerError(ContainerManagerError):
 
 class HandlerTimeoutError(HandlerError):
     """A handler ran longer than ``HANDLER_TIMEOUT`` and was interrupted."""
+
+
+class WebhookRefusedError(HandlerError):
+    """A webhook's receiver answered otherwise than 2xx."""
+
+    def __init__(self, url: str, status: int, answer: str) -> None:
+        self.url, self.status, self.is_final = url, status, status == HTTPStatus.GONE
+        what = "is a redirect, and none is followed" if 300 <= status < 400 else "is no success"
+        super().__init__(f"{url} answered {status}, which {what}. {answer}".rstrip())
 
 
 class ExecutorError(ContainerManagerError):

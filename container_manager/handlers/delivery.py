@@ -14,7 +14,8 @@ from django.db.models import F, QuerySet
 from container_manager import conf
 from container_manager.clock import DatabaseNow
 from container_manager.exceptions import HandlerError
-from container_manager.handlers.registry import function_named
+from container_manager.handlers import mail, webhooks
+from container_manager.handlers.registry import UNSERVED, function_named
 from container_manager.models import HandlerCall
 from container_manager.retry import RetryPolicy
 
@@ -60,15 +61,24 @@ def renew(calls: Sequence[HandlerCall], using: str) -> None:
 
 def deliver(call: HandlerCall) -> None:
     """The handler of ``call`` was called. Raises what it raises, and ``HandlerError`` when there is none."""
+    if call.event != UNSERVED and call.job is None:
+        raise HandlerError(f"Job {call.job_id} was deleted before this could be told.")
+    if call.handler.startswith(webhooks.PREFIX):
+        webhooks.send(call)
+    elif call.handler == mail.HANDLER:
+        mail.send(call)
+    else:
+        _call_function(call)
+
+
+def _call_function(call: HandlerCall) -> None:
     function = function_named(call.handler)
     if function is None:
         raise HandlerError(
             f"No handler {call.handler} is known here: its module was removed, renamed or is not imported "
             "(container_jobs.py of an installed app is)."
         )
-    if call.job is None:
-        raise HandlerError(f"Job {call.job_id} was deleted before this could be told.")
-    function(call.job)
+    function(call.subject if call.event == UNSERVED else call.job)
 
 
 def record_delivered(call: HandlerCall, using: str) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from container_manager.clock import DatabaseNow
+from container_manager.handlers import mail, webhooks
 from container_manager.handlers.registry import EVENTS, Rule, rules_for
 from container_manager.lifecycle import Subject
 from container_manager.models import ContainerJob, HandlerCall
@@ -19,7 +20,7 @@ def feed(using: str, subjects: Sequence[Subject], verb: Verb) -> None:
     read or written; with some, one SELECT by primary key, and one INSERT if any matches.
     """
     event = EVENTS.get(verb)
-    rules = list(rules_for(event)) if event else []
+    rules = _all_rules(event) if event else []
     if not event or not rules:
         return
     attempts = dict(subjects)
@@ -32,6 +33,22 @@ def feed(using: str, subjects: Sequence[Subject], verb: Verb) -> None:
         for rule in _matching(rules, queue, definition)
     ]
     HandlerCall.objects.using(using).bulk_create(calls)
+
+
+def owe_once(using: str, event: str, subject: str, once: str) -> int:
+    """Every handler of ``event`` is owed one call about ``subject``, unless it was for the same ``once``; how many."""
+    owed = 0
+    for rule in _all_rules(event):
+        owed += HandlerCall.objects.using(using).get_or_create(
+            once=f"{rule.handler}:{once}"[:255],
+            defaults={"handler": rule.handler, "event": event, "subject": subject, "next_try_at": DatabaseNow()},
+        )[1]
+    return owed
+
+
+def _all_rules(event: str) -> list[Rule]:
+    """Those of the project's code and those of its settings."""
+    return [*rules_for(event), *webhooks.rules_for(event), *mail.rules_for(event)]
 
 
 def _matching(rules: Sequence[Rule], queue: str, definition: str) -> list[Rule]:

@@ -1,4 +1,4 @@
-"""Which handler is told of what."""
+"""Which handler is told of what, by the code of the project."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from typing import Any, Final, TypeVar
 
 from container_manager.exceptions import ConfigurationError
-from container_manager.models import ContainerJob
 from container_manager.states import Verb
 
 Function = TypeVar("Function", bound=Callable[..., Any])
@@ -24,6 +23,10 @@ EVENTS: Final[dict[Verb, str]] = {
 """What can be handled; ``finished`` stands for the three ends."""
 
 
+UNSERVED: Final = "unserved"
+"""The event of a queue: jobs wait in it, and no live worker serves it."""
+
+
 @dataclass(frozen=True, slots=True)
 class Rule:
     """``handler`` is told of ``event``; of jobs of one queue or definition only, where those are not empty."""
@@ -37,7 +40,7 @@ class Rule:
         return self.queue in ("", queue) and self.definition in ("", definition)
 
 
-_functions: dict[str, Callable[[ContainerJob], object]] = {}
+_functions: dict[str, Callable[..., object]] = {}
 _rules: dict[str, list[Rule]] = {}
 
 
@@ -55,23 +58,38 @@ def on_job(*events: str, definition: type | str = "", queue: str = "") -> Callab
     name_of_definition = definition if isinstance(definition, str) else _definition_name(definition)
 
     def register(function: Function) -> Function:
-        name = _name(function)
-        _functions[name] = function
         for event in wanted:
-            rule = Rule(name, event, queue=queue, definition=name_of_definition)
-            known = _rules.setdefault(event, [])
-            if rule not in known:
-                known.append(rule)
+            _add(function, event, queue=queue, definition=name_of_definition)
         return function
 
     return register
+
+
+def on_queue_unserved(function: Function) -> Function:
+    """
+    The decorated function is called with a queue's name when its jobs wait for a worker that never comes.
+
+    Once a day for each queue, as durably as ``on_job``: some job has been ready for five minutes,
+    and no live worker has an active host that serves its queue.
+    """
+    _add(function, UNSERVED)
+    return function
+
+
+def _add(function: Callable[..., object], event: str, *, queue: str = "", definition: str = "") -> None:
+    name = _name(function)
+    _functions[name] = function
+    rule = Rule(name, event, queue=queue, definition=definition)
+    known = _rules.setdefault(event, [])
+    if rule not in known:
+        known.append(rule)
 
 
 def rules_for(event: str) -> Iterable[Rule]:
     return _rules.get(event, ())
 
 
-def function_named(name: str) -> Callable[[ContainerJob], object] | None:
+def function_named(name: str) -> Callable[..., object] | None:
     """The handler of that name; ``None`` = no module that was imported here has it."""
     return _functions.get(name)
 

@@ -33,6 +33,12 @@ class HandlerCall(models.Model):
         blank=True,
         db_constraint=False,
     )
+    subject = models.CharField(
+        max_length=200, blank=True, default="", help_text=_("What it is about, where that is no job: a queue's name.")
+    )
+    once = models.CharField(
+        max_length=255, null=True, blank=True, unique=True, editable=False, help_text=_("Told once for each value.")
+    )
     attempt = models.PositiveIntegerField(default=0)
     state = models.CharField(max_length=9, choices=State.choices, default=State.WAITING)
     tries = models.PositiveIntegerField(default=0)
@@ -50,4 +56,4 @@ class HandlerCall(models.Model):
         )
 
     def __str__(self) -> str:
-        return f"{self.handler}: {self.event} of job {self.job_id} ({self.state})"
+        return f"{self.handler}: {self.event} of {self.subject or f'job {self.job_id}'} ({self.state})"

@@ -29,6 +29,7 @@ from container_manager.worker.retention import BATCH, Retention
 from container_manager.worker.rollup import Rollup
 from container_manager.worker.stops import requested_stops
 from container_manager.worker.sweep import Sweep
+from container_manager.worker.unserved import tell_of_unserved_queues
 
 logger = logging.getLogger(__name__)
 
@@ -38,6 +39,7 @@ RESCUE_INTERVAL: Final = 2.0
 EXPIRE_INTERVAL: Final = 5.0
 RETENTION_INTERVAL: Final = 60.0
 ROLLUP_INTERVAL: Final = 2.0
+UNSERVED_INTERVAL: Final = 60.0
 LONGEST_SLEEP: Final = 0.5
 BUSY_SLEEP: Final = 0.02
 
@@ -153,6 +155,7 @@ class WorkerLoop:
             self._due["claim"] = 0.0
         self._every("claim", self.options.poll_interval, self._claim)
         self._every("deliver", self.options.poll_interval, self._deliveries.take)
+        self._every("unserved", UNSERVED_INTERVAL, lambda: tell_of_unserved_queues(self.using))
 
     def _tick_runner(self, runner: HostRunner, *, may_start: bool) -> bool:
         try:

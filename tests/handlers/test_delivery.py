@@ -26,10 +26,6 @@ def cancelled_job(name: str = "") -> ContainerJob:
     return queue_manager.cancel_job(ContainerJob.objects.create(command="true", name=name))
 
 
-def make_due() -> None:
-    HandlerCall.objects.filter(next_try_at__isnull=False).update(next_try_at=timezone.now() - timedelta(minutes=1))
-
-
 def test_a_call_that_raises_is_kept_with_its_error_and_tried_again(
     host: ExecutorHost, drain: Callable[[], None]
 ) -> None:
@@ -42,7 +38,7 @@ def test_a_call_that_raises_is_kept_with_its_error_and_tried_again(
     assert call.next_try_at is not None
     assert "ValueError: no mood for Anna" in call.last_error
     registry._functions["tests.handlers.told.raising"] = told.told
-    make_due()
+    told.make_due()
     drain()
     call.refresh_from_db()
     assert (call.state, call.last_error) == ("delivered", "")
@@ -129,7 +125,7 @@ def test_a_dead_workers_call_is_taken_when_its_lease_is_over_and_its_own_answer_
     assert delivery.take(alive, "default", limit=4) == []
     delivery.renew([lost], "default")
     assert delivery.take(alive, "default", limit=4) == []
-    make_due()
+    told.make_due()
     (again,) = delivery.take(alive, "default", limit=4)
     assert again.tries == 2
     assert not delivery.record_delivered(lost, "default")

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import threading
 from collections import Counter
+from datetime import timedelta
 
+from django.utils import timezone
 from uuid_utils.compat import uuid7
 
-from container_manager.models import ContainerJob, EnvironmentTemplate
+from container_manager.models import ContainerJob, EnvironmentTemplate, HandlerCall
 
 gate = threading.Event()
 
@@ -15,6 +17,10 @@ gate = threading.Event()
 def told(job: ContainerJob) -> None:
     """One row for each call. The table is one of ours that nothing else in these tests uses."""
     EnvironmentTemplate.objects.create(name=f"told {job.pk.hex} {uuid7().hex}")
+
+
+def queue_told(queue: str) -> None:
+    EnvironmentTemplate.objects.create(name=f"told {queue} {uuid7().hex}")
 
 
 def told_too(job: ContainerJob) -> None:
@@ -33,6 +39,11 @@ def endless(job: ContainerJob) -> None:
     told(job)
     while True:
         gate.wait(0.01)
+
+
+def make_due() -> None:
+    """Waiting for the next try is over."""
+    HandlerCall.objects.filter(next_try_at__isnull=False).update(next_try_at=timezone.now() - timedelta(minutes=1))
 
 
 def calls() -> Counter[str]:

@@ -34,6 +34,7 @@ from container_manager.exceptions import (
     QueueCapacityError,
     QueueError,
     SpecificationError,
+    WebhookRefusedError,
 )
 from container_manager.states import Outcome
 
@@ -42,7 +43,7 @@ BAD_CALLS = {
     JobValidationError, InvalidTransitionError, DefinitionNotFoundError, DuplicateJobError,
 }  # fmt: skip
 OTHER_QUEUE_ERRORS = {JobFailedError, JobWaitTimeoutError, QueueCapacityError}
-HANDLER_ERRORS = {HandlerError, HandlerTimeoutError}
+HANDLER_ERRORS = {HandlerError, HandlerTimeoutError, WebhookRefusedError}
 EXECUTOR_ERRORS = {
     ExecutorUnavailableError: (True, Outcome.INFRA_ERROR),
     ImagePullError: (True, Outcome.IMAGE_ERROR),
