@@ -18,7 +18,7 @@ class ContainerManagerConfig(AppConfig):
         from container_manager.handlers import outbox  # noqa: PLC0415
 
         signals.jobs_moved.connect(logs.log_moves, dispatch_uid="container_manager.logs")
-        lifecycle.follow(outbox.feed)
+        lifecycle.follow(outbox.feed, outbox.is_fed)
         checks.register_checks()
         definitions.autodiscover()
         if _has_task_backend():

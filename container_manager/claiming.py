@@ -15,15 +15,16 @@ from uuid import UUID
 from django.db import connections, transaction
 from django.db.models import F, Q
 from django.utils import timezone
+from uuid_utils.compat import uuid7
 
 from container_manager import hosts as host_rows
 from container_manager import lifecycle
 from container_manager.capacity import Room, could_ever_fit
-from container_manager.clock import DatabaseNow, database_now
+from container_manager.clock import DatabaseNow
 from container_manager.conflicts import retry_on_conflict
 from container_manager.exceptions import QueueError
 from container_manager.indexes import Literal
-from container_manager.lifecycle import Subject
+from container_manager.lifecycle import Opening, Subject
 from container_manager.models import TABLES, ContainerJob, ExecutorHost, JobAttempt
 from container_manager.models.job_queryset import JobQuerySet
 from container_manager.ownership import Claim
@@ -194,26 +195,18 @@ def _hold_unschedulable(jobs: list[ContainerJob], using: str) -> None:
 
 
 def _take(jobs: list[ContainerJob], host: ExecutorHost, worker: UUID, using: str) -> list[Claim]:
-    subjects = [Subject(job.pk, job.attempt + 1) for job in jobs]
+    attempt_ids = {job.pk: uuid7() for job in jobs}
     moved = lifecycle.transition(
-        TABLES, ContainerJob.objects.using(using), subjects, to=Status.LAUNCHING, verb=Verb.CLAIM,
-        values={"attempt": F("attempt") + 1, "worker": worker},
+        TABLES, ContainerJob.objects.using(using), [Subject(job.pk, job.attempt + 1) for job in jobs],
+        to=Status.LAUNCHING, verb=Verb.CLAIM, values={"attempt": F("attempt") + 1, "worker": worker},
+        opening=Opening(JobAttempt(host=host, worker=worker), attempt_ids),
         actor=str(worker), data={"host": host.name}, are_locked=True,
     )  # fmt: skip
     numbers = dict(moved)
-    now = database_now(using)
-    attempts = {
-        job.pk: JobAttempt(
-            job_id=job.pk, active_job_id=job.pk, number=numbers[job.pk], host=host, worker=worker,
-            memory_limit=job.memory_limit, cpu_limit=job.cpu_limit, launched_at=now,
-        )
-        for job in jobs if job.pk in numbers
-    }  # fmt: skip
-    lifecycle.insert_attempts(TABLES, using, attempts.values())
     claims = []
     for job in jobs:
         if job.pk in numbers:
             job.status, job.hold, job.worker, job.attempt = Status.LAUNCHING, Hold.NONE, worker, numbers[job.pk]
             job.mark_as_loaded()
-            claims.append(Claim(job, attempts[job.pk].pk, numbers[job.pk], host, worker))
+            claims.append(Claim(job, attempt_ids[job.pk], numbers[job.pk], host, worker))
     return claims

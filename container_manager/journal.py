@@ -1,4 +1,4 @@
-"""Appending events cheaply: one statement for a group, with what its events share bound once."""
+"""Rows that come with a move of jobs, appended cheaply: one statement for a group, what they share bound once."""
 
 from __future__ import annotations
 
@@ -10,6 +10,57 @@ from django.db import connections, models
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.utils import timezone
 
+from container_manager.rowvalues import RowValues
+
+Statement = tuple[str, list[Any]]
+"""SQL and what is bound in it."""
+
+
+def insertion(
+    model: type[models.Model],
+    source: str,
+    connection: BaseDatabaseWrapper,
+    *,
+    copied: Mapping[str, str],
+    shared: Mapping[str, Any],
+    own: Mapping[str, Mapping[UUID, Any]] | None = None,
+) -> Statement:
+    """
+    A row of ``model`` for each row of ``source``, which has the columns of jobs.
+
+    ``copied``: field <- column of the source; ``shared``: field <- the value of all; ``own``:
+    field <- the value of each, by the job's id. A thousand rows cost a thousand bound ids, not
+    ten thousand values. Written as SQL: these rows are a large part of what a job costs.
+    """
+    fields = {field.name: field for field in model._meta.concrete_fields}
+    quote = connection.ops.quote_name
+    names = [*copied, *shared]
+    selected = [quote(column) for column in copied.values()] + [_slot(fields[name], connection) for name in shared]
+    bound = [fields[name].get_db_prep_save(value, connection) for name, value in shared.items()]
+    for name, values in (own or {}).items():
+        expression, parameters = _compile(RowValues(model, name, values), connection)
+        names.append(name)
+        selected.append(expression)
+        bound += parameters
+    columns = ", ".join(quote(str(fields[name].column)) for name in names)
+    target = quote(model._meta.db_table)
+    return f"INSERT INTO {target} ({columns}) SELECT {', '.join(selected)} FROM {source}", bound  # noqa: S608
+
+
+def rows_of(jobs: type[models.Model], ids: Sequence[UUID], connection: BaseDatabaseWrapper) -> Statement:
+    """The rows of ``jobs`` with these ids, as a source of ``insertion``."""
+    quote = connection.ops.quote_name
+    keys = [jobs._meta.pk.get_db_prep_value(key, connection) for key in ids]
+    return f"{quote(jobs._meta.db_table)} WHERE {quote('id')} IN ({', '.join(['%s'] * len(keys))})", keys
+
+
+def events_from(
+    events: type[models.Model], source: str, connection: BaseDatabaseWrapper, shared: Mapping[str, Any]
+) -> Statement:
+    """One event for each row of ``source``, with the columns of ``shared``; the job's attempt is the event's."""
+    values = {"at": timezone.now(), **shared}
+    return insertion(events, source, connection, copied={"job": "id", "attempt": "attempt"}, shared=values)
+
 
 def append_events(
     jobs: type[models.Model],
@@ -18,41 +69,22 @@ def append_events(
     subjects: Sequence[tuple[UUID, int]],
     shared: Mapping[str, Any],
 ) -> None:
-    """
-    One event per (job, attempt), with the columns of ``shared``, in the caller's transaction.
-
-    A group is inserted from its own job rows, whose ``attempt`` is the event's: a thousand
-    events cost a thousand bound ids, not seven thousand values. Written as SQL, since four
-    events a job are a large part of what a job costs.
-    """
+    """One event per (job, attempt), with the columns of ``shared``, in the caller's transaction."""
     if not subjects:
         return
     connection = connections[using]
-    values = {"at": timezone.now(), **shared}
-    columns = {field.name: field for field in events._meta.concrete_fields}
-    bound = [columns[name].get_db_prep_save(value, connection) for name, value in values.items()]
-    slots = [_slot(columns[name], connection) for name in values]
-    quote = connection.ops.quote_name
-    names = ", ".join(quote(str(columns[name].column)) for name in ("job", "attempt", *values))
-    target = f"INSERT INTO {quote(events._meta.db_table)} ({names})"
+    source, keys = rows_of(jobs, [job_id for job_id, _ in subjects], connection)
+    statement, bound = events_from(events, source, connection, shared)
     with connection.cursor() as cursor:
-        if len(subjects) == 1:
-            job_id, attempt = subjects[0]
-            key = _key(jobs, job_id, connection)
-            cursor.execute(f"{target} VALUES (%s, %s, {', '.join(slots)})", [key, attempt, *bound])
-            return
-        ids = [_key(jobs, job_id, connection) for job_id, _ in subjects]
-        cursor.execute(
-            f"{target} SELECT {quote('id')}, {quote('attempt')}, {', '.join(slots)} FROM {quote(jobs._meta.db_table)} "  # noqa: S608
-            f"WHERE {quote('id')} IN ({', '.join(['%s'] * len(ids))})",
-            [*bound, *ids],
-        )
-
-
-def _key(jobs: type[models.Model], job_id: UUID, connection: BaseDatabaseWrapper) -> Any:
-    return jobs._meta.pk.get_db_prep_value(job_id, connection)
+        cursor.execute(statement, [*bound, *keys])
 
 
 def _slot(field: models.Field[Any, Any], connection: BaseDatabaseWrapper) -> str:
     # In a SELECT, PostgreSQL takes a bare NULL or string for text.
     return f"%s::{field.db_type(connection)}" if connection.vendor == "postgresql" else "%s"
+
+
+def _compile(expression: RowValues, connection: BaseDatabaseWrapper) -> tuple[str, Sequence[Any]]:
+    if connection.vendor == "postgresql":
+        return expression.as_postgresql(None, connection)
+    return expression.as_sql(None, connection)

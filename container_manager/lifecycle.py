@@ -7,10 +7,10 @@ job, then attempt, so that two moves of one job cannot deadlock.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
+from contextlib import nullcontext
 from functools import partial
-from typing import Any, Final, NamedTuple
-from uuid import UUID
+from typing import Any, Final
 
 from django.db import connections, models, transaction
 
@@ -18,33 +18,15 @@ from container_manager import signals
 from container_manager.clock import DatabaseNow
 from container_manager.conflicts import retry_on_conflict
 from container_manager.journal import append_events
+from container_manager.moving import Move, Opening, PartlyMovedError, Subject, Tables
 from container_manager.states import ACTIVE, TERMINAL, TRANSITIONS, Hold, Status, Verb, sources_of
+
+__all__ = ["SYSTEM", "Opening", "Subject", "Tables", "announce_new", "check_move", "follow", "record", "transition"]
 
 SYSTEM: Final = "system"
 
-
-class Tables(NamedTuple):
-    """The models whose rows a move touches."""
-
-    jobs: type[models.Model]
-    attempts: type[models.Model]
-    events: type[models.Model]
-
-
-class Subject(NamedTuple):
-    """A job that is to move, and the attempt its event belongs to (0 = none yet)."""
-
-    job_id: UUID
-    attempt: int = 0
-
-
 Follower = Callable[[str, Sequence[Subject], Verb], None]
-_followers: list[Follower] = []
-
-
-class _PartlyMovedError(Exception):
-    """Some of a group had been moved by somebody else; undo, and ask one by one."""
-
+_followers: dict[Follower, Callable[[Verb], bool]] = {}
 
 _UNSTARTED: Final[Mapping[str, Any]] = {"launched_at": None, "started_at": None, "finished_at": None, "worker": None}
 _IMPLIED: Final[dict[Status, Mapping[str, Any]]] = {
@@ -55,6 +37,8 @@ _IMPLIED: Final[dict[Status, Mapping[str, Any]]] = {
     **{status: {"finished_at": DatabaseNow(), "worker": None, "unique_slot": None} for status in TERMINAL},
 }
 """Columns that a status implies, unless the caller says otherwise."""
+_CLOSED: Final[Mapping[str, Any]] = {"finished_at": DatabaseNow(), "worker": None}
+"""What an attempt gets that ends: its capacity is free again."""
 _NO_HOLD: Final[Mapping[str, Any]] = {"hold": Hold.NONE, "hold_until": None, "hold_reason": ""}
 _NOT_WAITING: Final[Mapping[str, Any]] = {**_NO_HOLD, "expires_at": None}
 
@@ -68,81 +52,76 @@ def transition(
     verb: Verb,
     values: Mapping[str, Any] | None = None,
     attempt_values: Mapping[str, Any] | None = None,
+    opening: Opening | None = None,
     sources: Collection[Status] | None = None,
     actor: str = SYSTEM,
     message: str = "",
     data: Mapping[str, Any] | None = None,
     are_locked: bool = False,
+    are_attempts_known: bool = False,
 ) -> list[Subject]:
     """
     Those of ``subjects`` that ``jobs`` still contains and that may go to ``to`` have gone there.
 
-    Returns exactly those, in order. Each has one event; jobs that leave the active statuses
-    have no open attempt left. One guarded UPDATE for the whole group; only when somebody
-    moved some of them meanwhile is each asked on its own. Atomic; joins the caller's
+    Returns exactly those, in order. Each has one event; the open attempts of each have
+    ``attempt_values``, and jobs that leave the active statuses have no open attempt left. One
+    guarded UPDATE for the whole group; only when somebody moved some of them meanwhile, and the
+    database does not say which, is each asked on its own. Atomic; joins the caller's
     transaction, and without one is tried again after a deadlock. ``jobs`` carries the caller's
     own guard (attempt, worker); ``sources`` narrows the statuses to come from, never widens
     them. ``are_locked``: the caller has locked the rows and seen their status, so all move, and
-    no savepoint is spent on the doubt.
+    no savepoint is spent on the doubt. ``are_attempts_known``: see ``Move``.
     """
     if not subjects:
         return []
     using = jobs.db
     allowed = sources_of(to) if sources is None else sources_of(to) & frozenset(sources)
-    written: dict[str, Any] = {**_IMPLIED[to], **_NOT_WAITING, **(values or {}), "status": to}
+    if to not in ACTIVE and allowed & ACTIVE:
+        attempt_values = {**_CLOSED, **(attempt_values or {}), "active_job": None}
+    move = Move(
+        tables=tables, rows=jobs.filter(status__in=allowed), subjects=subjects,
+        written={**_IMPLIED[to], **_NOT_WAITING, **(values or {}), "status": to},
+        event={"verb": verb, "actor": actor, "message": message, "data": data},
+        attempt_values=attempt_values, opening=opening, are_known=are_attempts_known,
+    )  # fmt: skip
+    followers = _followers_of(verb)
+    savepoint = len(subjects) > 1 and not are_locked
 
-    def move() -> list[Subject]:
-        with transaction.atomic(using=using, savepoint=len(subjects) > 1 and not are_locked):
-            moved = jobs.filter(pk__in=[subject.job_id for subject in subjects], status__in=allowed).update(**written)
-            if moved < len(subjects):
-                if len(subjects) == 1:
-                    return []
-                raise _PartlyMovedError
-            if to not in ACTIVE and allowed & ACTIVE:
-                close_attempts(tables, using, subjects, attempt_values or {})
-            record(tables, using, subjects, verb, actor=actor, message=message, data=data)
-            _follow(using, subjects, verb)
-            _announce(tables, using, subjects, verb=verb, status=to, actor=actor, message=message)
-        return list(subjects)
+    def make() -> list[Subject]:
+        with transaction.atomic(using=using, savepoint=savepoint) if followers else nullcontext():
+            moved = move.make(savepoint=savepoint)
+            _follow(followers, using, moved, verb)
+        return moved
 
     try:
-        return move() if connections[using].in_atomic_block else retry_on_conflict(move)
-    except _PartlyMovedError:
+        moved = make() if connections[using].in_atomic_block else retry_on_conflict(make)
+    except PartlyMovedError:
         singly = partial(
             transition, tables, jobs, to=to, verb=verb, values=values, attempt_values=attempt_values,
-            sources=sources, actor=actor, message=message, data=data,
+            opening=opening, sources=sources, actor=actor, message=message, data=data,
         )  # fmt: skip
         with transaction.atomic(using=using):
             return [moved for subject in subjects for moved in singly([subject])]
+    if moved:
+        _announce(tables, using, moved, verb=verb, status=to, actor=actor, message=message)
+    return moved
 
 
-def follow(follower: Follower) -> None:
+def follow(follower: Follower, wants: Callable[[Verb], bool] = lambda verb: True) -> None:
     """
     ``follower(using, subjects, verb)`` is called with every move, in its transaction; once is enough.
 
     What it writes is committed with the move or not at all; what it raises undoes the move.
+    ``wants``: for which verbs it has something to do now; a move that nobody follows needs no transaction.
     """
-    if follower not in _followers:
-        _followers.append(follower)
+    _followers[follower] = wants
 
 
 def announce_new(tables: Tables, using: str, subjects: Sequence[Subject], *, verb: Verb, actor: str = SYSTEM) -> None:
     """Rows that were inserted in the status they are in have their event and their signal too."""
     record(tables, using, subjects, verb, actor=actor)
-    _follow(using, subjects, verb)
+    _follow(_followers_of(verb), using, subjects, verb)
     _announce(tables, using, subjects, verb=verb, status=Status.QUEUED, actor=actor, message="")
-
-
-def insert_attempts(tables: Tables, using: str, attempts: Iterable[models.Model]) -> None:
-    """Open attempts exist; a second one of a job is an IntegrityError on every database."""
-    tables.attempts._default_manager.using(using).bulk_create(attempts)
-
-
-def close_attempts(tables: Tables, using: str, subjects: Sequence[Subject], values: Mapping[str, Any]) -> int:
-    """The open attempts of ``subjects`` are finished: their capacity is free again."""
-    closed = {"finished_at": DatabaseNow(), "worker": None, **values, "active_job": None}
-    open_attempts = tables.attempts._default_manager.using(using)
-    return open_attempts.filter(active_job__in=[subject.job_id for subject in subjects]).update(**closed)
 
 
 def record(
@@ -165,8 +144,12 @@ def check_move(source: str, target: str) -> bool:
     return target in TRANSITIONS[Status(source)]
 
 
-def _follow(using: str, subjects: Sequence[Subject], verb: Verb) -> None:
-    for follower in _followers:
+def _followers_of(verb: Verb) -> list[Follower]:
+    return [follower for follower, wants in _followers.items() if wants(verb)]
+
+
+def _follow(followers: Sequence[Follower], using: str, subjects: Sequence[Subject], verb: Verb) -> None:
+    for follower in followers if subjects else ():
         follower(using, subjects, verb)
 
 

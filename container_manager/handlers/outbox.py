@@ -35,6 +35,11 @@ def feed(using: str, subjects: Sequence[Subject], verb: Verb) -> None:
     HandlerCall.objects.using(using).bulk_create(calls)
 
 
+def is_fed(verb: Verb) -> bool:
+    """Whether any handler is to be told of ``verb``."""
+    return verb in EVENTS and bool(_all_rules(EVENTS[verb]))
+
+
 def owe_once(using: str, event: str, subject: str, once: str) -> int:
     """Every handler of ``event`` is owed one call about ``subject``, unless it was for the same ``once``; how many."""
     owed = 0

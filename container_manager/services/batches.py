@@ -1,55 +1,10 @@
-"""Writing a batch in few statements: groups that share their values, and one value per row where they do not."""
+"""Writing a batch in few statements: groups that share their values."""
 
 from __future__ import annotations
 
-import json
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
-from datetime import datetime
+from collections.abc import Sequence
 from typing import Any
-from uuid import UUID
-
-from django.db.models import Expression, Model
-
-
-class RowValues(Expression):
-    """
-    For an UPDATE of rows by primary key: to each row its own value of one column; others keep theirs.
-
-    One flat CASE, compiled directly: nested ``When`` objects cost more than the statement. On
-    PostgreSQL one JSON object, looked up by key: a thousand bound parameters cost more still.
-    """
-
-    def __init__(self, model: type[Model], column: str, values: Mapping[UUID, Any]) -> None:
-        field = next(field for field in model._meta.concrete_fields if field.name == column)
-        super().__init__(output_field=field)
-        self._key, self._field, self._values = model._meta.pk, field, values
-
-    def as_sql(self, compiler: Any, connection: Any) -> tuple[str, tuple[Any, ...]]:
-        parameters: list[Any] = []
-        for key, value in self._values.items():
-            parameters.append(self._key.get_db_prep_value(key, connection))
-            parameters.append(self._field.get_db_prep_save(value, connection))
-        quote = connection.ops.quote_name
-        branches = " WHEN %s THEN %s" * len(self._values)
-        return f"CASE {quote(self._key.column)}{branches} ELSE {quote(self._field.column)} END", tuple(parameters)
-
-    def as_postgresql(self, compiler: Any, connection: Any, **_: Any) -> tuple[str, tuple[Any, ...]]:
-        values = {str(key): _json_value(value) for key, value in self._values.items()}
-        quote = connection.ops.quote_name
-        lookup = f"(%s::jsonb ->> {quote(self._key.column)}::text)::{self._field.db_type(connection)}"
-        return f"COALESCE({lookup}, {quote(self._field.column)})", (json.dumps(values),)
-
-
-def _json_value(value: Any) -> Any:
-    return value.isoformat() if isinstance(value, datetime) else value
-
-
-def each_row(model: type[Model], column: str, values: Mapping[UUID, Any], *, rows: int) -> Any:
-    """What to write to ``column`` of ``rows`` rows: the value itself where all of them share it."""
-    first = next(iter(values.values()))
-    is_shared = len(values) == rows and all(value == first for value in values.values())
-    return first if is_shared else RowValues(model, column, values)
 
 
 def grouped(keys: Sequence[Any], items: Sequence[Any]) -> list[tuple[Any, list[Any]]]:

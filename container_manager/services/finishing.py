@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import partial
@@ -18,7 +19,8 @@ from container_manager.clock import DatabaseNow
 from container_manager.conflicts import retry_on_conflict
 from container_manager.models import TABLES, ContainerJob, JobAttempt
 from container_manager.ownership import Claim
-from container_manager.services.batches import each_row, grouped
+from container_manager.rowvalues import each_row
+from container_manager.services.batches import grouped
 from container_manager.services.recording import clean_text
 from container_manager.specs import Usage
 from container_manager.states import Hold, OnLost, Outcome, Status, Verb
@@ -48,23 +50,29 @@ def finish(endings: Sequence[Ending], using: str) -> set[UUID]:
     """
     if not endings:
         return set()
-    retry_on_conflict(lambda: _finish(endings, using))
-    closed = JobAttempt.objects.using(using).filter(
-        pk__in=[ending.claim.attempt_id for ending in endings], active_job__isnull=True
-    )
-    return set(closed.values_list("pk", flat=True))
+    moved = retry_on_conflict(lambda: _finish(endings, using))
+    finished = {ending.claim.attempt_id for ending in endings if ending.claim.job.pk in moved}
+    rest = [ending.claim.attempt_id for ending in endings if ending.claim.attempt_id not in finished]
+    if rest:
+        closed = JobAttempt.objects.using(using).filter(pk__in=rest, active_job__isnull=True)
+        finished |= set(closed.values_list("pk", flat=True))
+    return finished
 
 
-def _finish(endings: Sequence[Ending], using: str) -> None:
+def _finish(endings: Sequence[Ending], using: str) -> set[UUID]:
+    """The jobs that moved."""
     finished: set[UUID] = set()
-    with transaction.atomic(using=using):
-        keys = [(ending.claim.worker, ending.claim.number, _decide(ending), ending.exit_code) for ending in endings]
-        for (worker, number, decision, exit_code), group in grouped(keys, endings):
+    keys = [(ending.claim.worker, ending.claim.number, _decide(ending), ending.exit_code) for ending in endings]
+    groups = grouped(keys, endings)
+    late = [ending.claim.subject for ending in endings if ending.has_late_stop]
+    with transaction.atomic(using=using) if len(groups) > 1 or late else nullcontext():
+        for (worker, number, decision, exit_code), group in groups:
             jobs = ContainerJob.objects.using(using).filter(worker=worker, attempt=number)
             ended = {"outcome": group[0].outcome, "exit_code": exit_code, "error": group[0].error}
             move = partial(
                 lifecycle.transition, TABLES, sources=[Status.RUNNING], actor=str(worker), message=decision.message,
-                attempt_values=ended, data={"exit_code": exit_code, "outcome": group[0].outcome},
+                attempt_values={**ended, **_engine_facts(group)}, are_attempts_known=True,
+                data={"exit_code": exit_code, "outcome": group[0].outcome},
             )  # fmt: skip
             subjects = [ending.claim.subject for ending in group]
             if decision.to == Status.QUEUED:
@@ -76,14 +84,13 @@ def _finish(endings: Sequence[Ending], using: str) -> None:
                 moved += move(jobs, rest, to=Status.FAILED, verb=Verb.FAIL, values=ended)
             else:
                 moved = move(jobs, subjects, to=decision.to, verb=decision.verb, values=ended)
-            moved_ids = {subject.job_id for subject in moved}
-            finished |= moved_ids
-            _write_engine_facts([ending for ending in group if ending.claim.job.pk in moved_ids], using)
-        late = [ending.claim.subject for ending in endings if ending.has_late_stop and ending.claim.job.pk in finished]
+            finished |= {subject.job_id for subject in moved}
+        late = [subject for subject in late if subject.job_id in finished]
         lifecycle.record(TABLES, using, late, Verb.NOTE, message="It had ended before the stop reached it.")
+    return finished
 
 
-def _write_engine_facts(endings: Sequence[Ending], using: str) -> None:
+def _engine_facts(endings: Sequence[Ending]) -> dict[str, Any]:
     facts: dict[str, dict[UUID, Any]] = defaultdict(dict)
     for ending in endings:
         known = {
@@ -93,10 +100,7 @@ def _write_engine_facts(endings: Sequence[Ending], using: str) -> None:
         for name, value in known.items():
             if value is not None:
                 facts[name][ending.claim.attempt_id] = value
-    if facts:
-        JobAttempt.objects.using(using).filter(pk__in=[ending.claim.attempt_id for ending in endings]).update(
-            **{name: each_row(JobAttempt, name, values, rows=len(endings)) for name, values in facts.items()}
-        )
+    return {name: each_row(JobAttempt, name, values, rows=len(endings)) for name, values in facts.items()}
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,7 @@ from django.db import transaction
 from container_manager import conf
 from container_manager.models import JobAttempt, JobLog
 from container_manager.models.log import pack
-from container_manager.services.batches import each_row
+from container_manager.rowvalues import each_row
 from container_manager.specs import LogBatch, LogEntry
 
 HEAD_CHUNKS = TAIL_CHUNKS = 16

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import nullcontext
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
@@ -14,7 +15,8 @@ from container_manager.clock import DatabaseNow
 from container_manager.conflicts import retry_on_conflict
 from container_manager.models import TABLES, ContainerJob, JobAttempt
 from container_manager.ownership import Claim
-from container_manager.services.batches import each_row, grouped
+from container_manager.rowvalues import each_row
+from container_manager.services.batches import grouped
 from container_manager.services.launching import LaunchResult
 from container_manager.states import Hold, Outcome, Status, StopReason, Verb
 
@@ -39,23 +41,23 @@ def record_started(claims: Sequence[tuple[Claim, str]], using: str, *, owner: UU
 
 def _record_started(claims: Sequence[tuple[Claim, str]], using: str, owner: UUID | None) -> set[UUID]:
     recorded: set[UUID] = set()
-    with transaction.atomic(using=using):
-        for (worker, number), group in grouped([(claim.worker, claim.number) for claim, _ in claims], claims):
-            jobs = ContainerJob.objects.using(using).filter(worker=worker, attempt=number)
+    keys = [(claim.worker, claim.number, claim.job.timeout_seconds) for claim, _ in claims]
+    groups = grouped(keys, claims)
+    with transaction.atomic(using=using) if len(groups) > 1 else nullcontext():
+        for (worker, number, timeout), group in groups:
+            started: dict[str, Any] = {"worker": owner, "started_at": DatabaseNow()}
+            ids = {claim.attempt_id: execution_id for claim, execution_id in group}
+            attempt = {**started, "execution_id": each_row(JobAttempt, "execution_id", ids, rows=len(ids))}
+            if timeout:
+                attempt["deadline_at"] = DatabaseNow() + timedelta(seconds=timeout)
             moved = lifecycle.transition(
-                TABLES, jobs, [claim.subject for claim, _ in group], to=Status.RUNNING, verb=Verb.START,
-                sources=[Status.LAUNCHING], values={"worker": owner, "started_at": DatabaseNow()}, actor=str(worker),
+                TABLES, ContainerJob.objects.using(using).filter(worker=worker, attempt=number),
+                [claim.subject for claim, _ in group], to=Status.RUNNING, verb=Verb.START,
+                sources=[Status.LAUNCHING], values=started, attempt_values=attempt, are_attempts_known=True,
+                actor=str(worker),
             )  # fmt: skip
             moved_ids = {subject.job_id for subject in moved}
-            standing = [(claim, execution_id) for claim, execution_id in group if claim.job.pk in moved_ids]
-            recorded |= {claim.attempt_id for claim, _ in standing}
-            for timeout, timed in grouped([claim.job.timeout_seconds for claim, _ in standing], standing):
-                values: dict[str, Any] = {"worker": owner, "started_at": DatabaseNow()}
-                ids = {c.attempt_id: execution_id for c, execution_id in timed}
-                values["execution_id"] = each_row(JobAttempt, "execution_id", ids, rows=len(ids))
-                if timeout:
-                    values["deadline_at"] = DatabaseNow() + timedelta(seconds=timeout)
-                JobAttempt.objects.using(using).filter(pk__in=[c.attempt_id for c, _ in timed]).update(**values)
+            recorded |= {claim.attempt_id for claim, _ in group if claim.job.pk in moved_ids}
     return recorded
 
 

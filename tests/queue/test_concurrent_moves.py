@@ -212,3 +212,18 @@ def test_a_deadlock_with_somebody_else_is_tried_again() -> None:
         job.refresh_from_db()
         assert (job.status, job.name) == (Status.CANCELLED, "crossed")
         assert job.events.count() == 1
+
+
+def test_a_group_of_which_some_were_moved_is_followed_as_far_as_it_moved(monkeypatch: pytest.MonkeyPatch) -> None:
+    stays, moves = job_in(Status.CANCELLED), job_in(Status.PENDING)
+    heard: list[list[Any]] = []
+    monkeypatch.setattr(lifecycle, "_followers", {})
+    lifecycle.follow(lambda using, subjects, verb: heard.append([subject.job_id for subject in subjects]))
+    with transaction.atomic():
+        subjects = [Subject(stays.pk), Subject(moves.pk)]
+        moved = lifecycle.transition(
+            TABLES, ContainerJob.objects.all(), subjects, to=Status.CANCELLED, verb=Verb.CANCEL
+        )  # fmt: skip
+        assert ContainerJob.objects.count() == 2, "the caller's transaction goes on"
+    assert [subject.job_id for subject in moved] == [moves.pk]
+    assert [ids for ids in heard if ids] == [[moves.pk]]

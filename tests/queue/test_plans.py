@@ -87,7 +87,7 @@ def explained(plans: list[Plan]) -> Iterator[None]:
 
     def explain_first(execute: Any, sql: str, parameters: Any, many: bool, context: Any) -> Any:
         nonlocal is_explaining
-        if not is_explaining and sql.startswith(("SELECT", "UPDATE")) and (JOBS in sql or ATTEMPTS in sql):
+        if not is_explaining and sql.startswith(("SELECT", "UPDATE", "WITH")) and (JOBS in sql or ATTEMPTS in sql):
             is_explaining = True
             try:
                 plans.append(explain(sql, parameters))
@@ -150,7 +150,7 @@ def test_no_statement_reads_more_than_its_batch(backlog: None, host: ExecutorHos
     with explained(plans):
         claims = claiming.claim(host, uuid7(), queue="default", limit=BATCH, using="default")
     assert len(claims) == BATCH
-    assert len(plans) == 3, "the attempts of the host, the ready jobs, and the jobs' update"
+    assert len(plans) == 3, "the attempts of the host, the ready jobs, and the move"
     assert using(plans, "cm_job_ready") >= 1
     assert connection.vendor == "sqlite" or max(plan.rows_read for plan in plans) >= BATCH, "they are counted"
     assert_proportional(plans, BATCH)

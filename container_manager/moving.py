@@ -1,0 +1,170 @@
+"""
+The statements that move a group of jobs, their attempts and their events. ``lifecycle`` says what is allowed.
+
+Rows are always locked in the order job, then attempt, so that two moves of one job cannot deadlock.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final, NamedTuple
+from uuid import UUID
+
+from django.db import connections, models, transaction
+from django.db.models import Expression, UUIDField
+from django.db.models.sql import UpdateQuery
+
+from container_manager.journal import Statement, append_events, events_from, insertion, rows_of
+
+MOVED: Final = "moved"
+_COPIED: Final = {
+    "job": "id", "active_job": "id", "number": "attempt",
+    "memory_limit": "memory_limit", "cpu_limit": "cpu_limit", "launched_at": "launched_at",
+}  # fmt: skip
+"""What a new attempt has from its job's row."""
+
+
+class Tables(NamedTuple):
+    """The models whose rows a move touches."""
+
+    jobs: type[models.Model]
+    attempts: type[models.Model]
+    events: type[models.Model]
+
+
+class Subject(NamedTuple):
+    """A job that is to move, and the attempt its event belongs to (0 = none yet)."""
+
+    job_id: UUID
+    attempt: int = 0
+
+
+class Opening(NamedTuple):
+    """The attempts that a claim opens: ``template`` has what they share, ``ids`` the id of each by its job's."""
+
+    template: models.Model
+    ids: Mapping[UUID, UUID]
+
+    def insertion(self, source: str, using: str) -> Statement:
+        """Their INSERT from the rows of jobs that ``source`` has."""
+        own = {"id", *_COPIED}
+        fields = [field for field in self.template._meta.concrete_fields if field.name not in own]
+        shared = {field.name: getattr(self.template, field.attname) for field in fields}
+        return insertion(
+            type(self.template), source, connections[using], copied=_COPIED, shared=shared, own={"id": self.ids}
+        )
+
+
+class PartlyMovedError(Exception):
+    """Some of a group had been moved by somebody else; undo, and ask one by one."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Move:
+    """
+    ``subjects``, as far as ``rows`` contains them, get ``written``, and an event with the columns of ``event``.
+
+    ``attempt_values``: what their open attempts get, if anything. ``opening``: the attempts that
+    begin. ``are_known``: the caller has seen those open attempts committed, so that they may be
+    written by the same statement, whose snapshot is older than its lock on the job.
+    """
+
+    tables: Tables
+    rows: models.QuerySet[Any]
+    subjects: Sequence[Subject]
+    written: Mapping[str, Any]
+    event: Mapping[str, Any]
+    attempt_values: Mapping[str, Any] | None = None
+    opening: Opening | None = None
+    are_known: bool = False
+
+    @property
+    def ids(self) -> list[UUID]:
+        return [subject.job_id for subject in self.subjects]
+
+    def make(self, *, savepoint: bool) -> list[Subject]:
+        """
+        Those that moved, in order; atomic.
+
+        ``PartlyMovedError``, with ``savepoint`` only: some did not, and the database does not say which.
+        """
+        if connections[self.rows.db].vendor != "postgresql":
+            return self._make_in_steps(savepoint=savepoint)
+        if self.attempt_values is None or self.are_known:
+            return self._make_at_once()
+        with transaction.atomic(using=self.rows.db, savepoint=False):
+            moved = self._make_at_once()
+            self._write_attempts([subject.job_id for subject in moved])
+        return moved
+
+    def _make_at_once(self) -> list[Subject]:
+        """PostgreSQL: one statement, which is atomic by itself and returns which rows it moved."""
+        using = self.rows.db
+        connection = connections[using]
+        sql, bound = _update(self.rows.filter(pk__in=self.ids), self.written)
+        returned = ", ".join(sorted({"id", "attempt", *(_COPIED.values() if self.opening else ())}))
+        parts = [f"{MOVED} AS ({sql} RETURNING {returned})"]
+        for name, (part, parameters) in self._consequences(using):
+            parts.append(f"{name} AS ({part})")
+            bound += parameters
+        with connection.cursor() as cursor:
+            cursor.execute(f"WITH {', '.join(parts)} SELECT id FROM {MOVED}", bound)  # noqa: S608 - our own names
+            moved = {row[0] for row in cursor.fetchall()}
+        return [subject for subject in self.subjects if subject.job_id in moved]
+
+    def _consequences(self, using: str) -> Iterable[tuple[str, Statement]]:
+        yield "noted", events_from(self.tables.events, MOVED, connections[using], self.event)
+        if self.opening is not None:
+            yield "opened", self.opening.insertion(MOVED, using)
+        if self.attempt_values is not None and self.are_known:
+            # The ids too: they lead to the index, whatever the planner expects of the moved rows.
+            rows = self._open_attempts(self.ids).filter(active_job__in=_MovedIds())
+            yield "written", _update(rows, self.attempt_values)
+
+    def _make_in_steps(self, *, savepoint: bool) -> list[Subject]:
+        """
+        Elsewhere: one statement each, and a group of which not all moved is to be asked one by one.
+
+        Without ``savepoint`` the caller has locked the rows, so that all move.
+        """
+        using = self.rows.db
+        with transaction.atomic(using=using, savepoint=savepoint):
+            moved = self.rows.filter(pk__in=self.ids).update(**self.written)
+            if moved < len(self.subjects):
+                if len(self.subjects) == 1:
+                    return []
+                raise PartlyMovedError
+            self._write_attempts(self.ids)
+            if self.opening is not None:
+                source, keys = rows_of(self.tables.jobs, self.ids, connections[using])
+                statement, bound = self.opening.insertion(source, using)
+                with connections[using].cursor() as cursor:
+                    cursor.execute(statement, [*bound, *keys])
+            append_events(self.tables.jobs, self.tables.events, using, self.subjects, self.event)
+        return list(self.subjects)
+
+    def _open_attempts(self, ids: Sequence[UUID]) -> models.QuerySet[Any]:
+        return self.tables.attempts._default_manager.using(self.rows.db).filter(active_job__in=ids)
+
+    def _write_attempts(self, ids: Sequence[UUID]) -> None:
+        if self.attempt_values is not None and ids:
+            self._open_attempts(ids).update(**self.attempt_values)
+
+
+class _MovedIds(Expression):
+    """The ids that the statement's own first part has moved."""
+
+    def __init__(self) -> None:
+        super().__init__(output_field=UUIDField())
+
+    def as_sql(self, compiler: Any, connection: Any) -> tuple[str, tuple[()]]:
+        return f"(SELECT id FROM {MOVED})", ()  # noqa: S608 - our own name
+
+
+def _update(rows: models.QuerySet[Any], values: Mapping[str, Any]) -> Statement:
+    """The statement of ``rows.update(**values)``."""
+    query: Any = rows.query.chain(UpdateQuery)
+    query.add_update_values(dict(values))
+    sql, parameters = query.get_compiler(rows.db).as_sql()
+    return sql, list(parameters)
