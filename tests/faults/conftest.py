@@ -69,6 +69,10 @@ class Bench:
     def assert_never_twice(self) -> None:
         """No attempt began twice; no attempt is open; nothing is left in the engine."""
         assert [name for name, count in self.starts().items() if count > 1] == []
+        self.assert_nothing_is_left()
+
+    def assert_nothing_is_left(self) -> None:
+        """No attempt is open, and none in the engine."""
         assert not JobAttempt.objects.filter(active_job__isnull=False).exists()
         wait_until(lambda: self.executor.observe() == [], seconds=60, what="an empty engine")
 

@@ -15,6 +15,7 @@ from container_manager.models import ContainerJob, ExecutorHost, JobAttempt, Job
 from container_manager.states import Status, Verb
 from tests.executors.docker.running import ADDRESS
 from tests.faults.conftest import Bench, ProcessBench
+from tests.faults.engine_proxy import EngineProxy
 from tests.faults.private_dockerd import PrivateDockerd
 from tests.faults.test_kills import start_worker
 from tests.processes import ending, wait_until
@@ -32,69 +33,75 @@ def is_running() -> bool:
     return ContainerJob.objects.filter(status=Status.RUNNING).exists()
 
 
-@contextmanager
-def another_engine_at_the_address(bench: Bench) -> Iterator[None]:
-    """Meanwhile another state directory, or another Docker engine, is where the host's own was."""
-    if isinstance(bench, ProcessBench):
-        state = Path(bench.host.options["state_directory"])
-        aside = state.with_name("aside")
-        state.rename(aside)
-        try:
-            yield
-        finally:
-            shutil.rmtree(state, ignore_errors=True)
-            aside.rename(state)
-        return
-    address = Path(bench.host.options["base_url"].removeprefix("unix://"))
-    own = address.readlink()
-    with PrivateDockerd() as other:
-        address.unlink()
-        address.symlink_to(other.socket_path)
-        try:
-            yield
-        finally:
-            address.unlink()
-            address.symlink_to(own)
+class Movable:
+    """An engine behind an address that can be given to another."""
+
+    def __init__(self, bench: Bench, proxy: EngineProxy | None) -> None:
+        self.bench, self._proxy = bench, proxy
+
+    @contextmanager
+    def another_engine(self) -> Iterator[None]:
+        """Meanwhile another state directory, or another Docker engine, is where the host's own was."""
+        if self._proxy is None:
+            state = Path(self.bench.host.options["state_directory"])
+            aside = state.with_name("aside")
+            state.rename(aside)
+            try:
+                yield
+            finally:
+                shutil.rmtree(state, ignore_errors=True)
+                aside.rename(state)
+            return
+        own = self._proxy.engine
+        with PrivateDockerd() as other:
+            self._proxy.go_away()
+            self._proxy.come_back(other.socket_path)
+            try:
+                yield
+            finally:
+                self._proxy.go_away()
+                self._proxy.come_back(own)
 
 
 @pytest.fixture
-def movable(bench: Bench, tmp_path: Path) -> Bench:
-    """The engine is behind an address that can be given to another."""
-    if not isinstance(bench, ProcessBench):
-        if not ADDRESS.startswith("unix://"):
-            pytest.skip("the engine has no local socket")
-        link = tmp_path / "engine.sock"
-        link.symlink_to(ADDRESS.removeprefix("unix://"))
-        bench.host.options = {**bench.host.options, "base_url": f"unix://{link}"}
+def movable(bench: Bench, tmp_path: Path) -> Iterator[Movable]:
+    if isinstance(bench, ProcessBench):
+        yield Movable(bench, None)
+        return
+    if not ADDRESS.startswith("unix://"):
+        pytest.skip("the engine has no local socket")
+    with EngineProxy(tmp_path, ADDRESS.removeprefix("unix://")) as proxy:
+        bench.host.options = {**bench.host.options, "base_url": proxy.address}
         bench.host.save()
-    return bench
+        yield Movable(bench, proxy)
 
 
-def test_an_engine_replaced_under_a_worker_makes_nothing_missing(movable: Bench) -> None:
-    job = queue_manager.queue_job(movable.job(seconds=40, exit_code=3))
+def test_an_engine_replaced_under_a_worker_makes_nothing_missing(movable: Movable) -> None:
+    job = queue_manager.queue_job(movable.bench.job(seconds=40, exit_code=3))
     worker = start_worker()
     with ending(worker):
         wait_until(is_running, what="a running job")
-        with another_engine_at_the_address(movable):
+        with movable.another_engine():
             # The grace is over long before the next regular check of the engine's identity.
             wait_until(UNHEALTHY.exists, seconds=30, what="the discovery of another engine")
             assert is_running()
-            late = queue_manager.queue_job(movable.job())
+            late = queue_manager.queue_job(movable.bench.job())
             wait_until(lambda: UNHEALTHY.filter(failures__gte=2).exists(), seconds=30, what="its second look")
-            assert (is_running(), movable.starts_of(late)) == (True, 0)
-        movable.wait_until_all_finished()
+            assert (is_running(), movable.bench.starts_of(late)) == (True, 0)
+        movable.bench.wait_until_all_finished()
     job.refresh_from_db()
-    assert (job.status, job.exit_code, job.attempt, movable.starts_of(job)) == (Status.FAILED, 3, 1, 1)
+    assert (job.status, job.exit_code, job.attempt, movable.bench.starts_of(job)) == (Status.FAILED, 3, 1, 1)
     assert queue_manager.wait_for(late, timeout=1).status == Status.COMPLETED
 
 
 @pytest.mark.parametrize("point", ["before_record", "while_running"])
-def test_a_rescuer_believes_no_other_engine_that_nothing_was_started(movable: Bench, point: str) -> None:
-    job = queue_manager.queue_job(movable.job(seconds=15, exit_code=3))
+def test_a_rescuer_believes_no_other_engine_that_nothing_was_started(movable: Movable, point: str) -> None:
+    job = queue_manager.queue_job(movable.bench.job(seconds=15, exit_code=3))
     dying = start_worker(point)
     with ending(dying):
         assert dying.wait(timeout=60) == -signal.SIGKILL
-    with another_engine_at_the_address(movable):
+    wait_until(lambda: movable.bench.starts_of(job) == 1, seconds=60, what="the job's own start")
+    with movable.another_engine():
         rescuer = start_worker()
         with ending(rescuer):
             wait_until(UNHEALTHY.exists, seconds=30, what="the discovery of another engine")
@@ -103,7 +110,7 @@ def test_a_rescuer_believes_no_other_engine_that_nothing_was_started(movable: Be
             assert JobAttempt.objects.filter(active_job=job, number=1).exists(), "it is open still"
     last = start_worker()
     with ending(last):
-        movable.wait_until_all_finished()
+        movable.bench.wait_until_all_finished()
         job.refresh_from_db()
-        assert (job.status, job.exit_code, job.attempt, movable.starts_of(job)) == (Status.FAILED, 3, 1, 1)
-        movable.assert_never_twice()
+        assert (job.status, job.exit_code, job.attempt, movable.bench.starts_of(job)) == (Status.FAILED, 3, 1, 1)
+        movable.bench.assert_never_twice()
