@@ -85,6 +85,9 @@ SETTINGS: Final[dict[str, Setting]] = {
     "MAIL_ADMINS": Setting(
         (list, tuple), (), "Events of which ADMINS are told by mail: 'failed', 'unserved', or any other of on_job."
     ),
+    "VISIBLE_JOBS": Setting(
+        (str,), "", "Dotted path of a function (jobs, user) that returns the jobs the user may see; empty = all."
+    ),
     "METRICS_TOKEN": Setting(
         (str,), "", "Bearer token that may read the metrics; empty = only users who may view jobs."
     ),

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import logging
 
-from django.db import DatabaseError
 from django.http import HttpRequest, HttpResponse
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
 
-from container_manager.models import ContainerJob
-from container_manager.models.job_queryset import JobQuerySet
+from container_manager.readiness import database_problem
 
 logger = logging.getLogger(__name__)
 _PLAIN = "text/plain; charset=utf-8"
@@ -27,9 +25,7 @@ def live(request: HttpRequest) -> HttpResponse:
 @require_safe
 def ready(request: HttpRequest) -> HttpResponse:
     """200 when the queue's database answers and has its tables, 503 when not; the cause is only logged."""
-    try:
-        list(JobQuerySet(ContainerJob, using=JobQuerySet(ContainerJob).write_alias).order_by()[:1].values("pk"))
-    except DatabaseError as error:
-        logger.warning("not ready: %s", error)
+    if problem := database_problem():
+        logger.warning("not ready: %s", problem)
         return HttpResponse("unavailable\n", status=503, content_type=_PLAIN)
     return HttpResponse("ok\n", content_type=_PLAIN)

@@ -24,7 +24,7 @@ from xml.etree import ElementTree
 from tests import databases, services
 
 ROOT: Final = Path(__file__).resolve().parent.parent
-ONCE: Final = ("tests/unit", "tests/executors", "tests/browser")
+ONCE: Final = ("tests/unit", "tests/executors", "tests/browser", "tests/fuzz")
 FEW: Final = 6
 NO_TESTS_SELECTED: Final = 5
 """pytest's exit status when nothing was left to run."""

@@ -8,4 +8,5 @@ from django.urls import include, path
 urlpatterns = [
     path("admin/", admin.site.urls),
     path("queue/", include("container_manager.urls")),
+    path("api/v1/", include("container_manager.api.urls")),
 ]

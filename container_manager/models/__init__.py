@@ -5,6 +5,7 @@ from container_manager.models.environment import EnvironmentTemplate
 from container_manager.models.event import JobEvent
 from container_manager.models.handler_call import HandlerCall
 from container_manager.models.host import ExecutorHost
+from container_manager.models.idempotency import IdempotencyKey
 from container_manager.models.installation import Installation
 from container_manager.models.job import TABLES, ContainerJob
 from container_manager.models.log import JobLog
@@ -17,6 +18,7 @@ __all__ = [
     "EnvironmentTemplate",
     "ExecutorHost",
     "HandlerCall",
+    "IdempotencyKey",
     "Installation",
     "JobAttempt",
     "JobEvent",

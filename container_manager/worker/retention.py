@@ -9,10 +9,12 @@ from django.db.models import Q, QuerySet
 
 from container_manager import conf
 from container_manager.clock import DatabaseNow
-from container_manager.models import ContainerJob, HandlerCall, JobAttempt, JobEvent, JobLog
+from container_manager.models import ContainerJob, HandlerCall, IdempotencyKey, JobAttempt, JobEvent, JobLog
 from container_manager.states import TERMINAL
 
 BATCH: Final = 500
+KEY_AGE: Final = timedelta(days=2)
+"""How long the repetition of a request is known: its client has given up by then."""
 
 
 class Retention:
@@ -45,6 +47,7 @@ class Retention:
             pruned["logs"] = self._prune_logs(ages["logs"])
         if "handler_calls" in ages:
             pruned["handler_calls"] = self._prune_calls(ages["handler_calls"])
+        pruned["idempotency_keys"] = self._prune_keys()
         for status in TERMINAL:
             if status.value in ages:
                 pruned[status.value] = self._prune_jobs(status, ages[status.value])
@@ -80,6 +83,11 @@ class Retention:
         if ids:
             HandlerCall.objects.using(self._using).filter(pk__in=ids).delete()
         return len(ids)
+
+    def _prune_keys(self) -> int:
+        old = IdempotencyKey.objects.using(self._using).filter(created_at__lt=DatabaseNow() - KEY_AGE)
+        digests = list(old.order_by("created_at").values_list("pk", flat=True)[:BATCH])
+        return old.filter(pk__in=digests).delete()[0] if digests else 0
 
     def _prune_jobs(self, status: str, age_seconds: float) -> int:
         old = self.old_jobs(status, age_seconds).order_by("finished_at", "pk")
