@@ -4,17 +4,11 @@ from __future__ import annotations
 
 from uuid import UUID
 
+from container_manager.describing import short_id
 from container_manager.exceptions import JobNotFoundError
 from container_manager.filtering import id_begins, id_digits, id_ends
 from container_manager.models import ContainerJob
 from container_manager.models.job_queryset import JobQuerySet
-
-SHORT = 12
-"""Characters of an id that are shown: its last ones, since the first are the time."""
-
-
-def short_id(job_id: UUID) -> str:
-    return job_id.hex[-SHORT:]
 
 
 def find_job(text: str) -> ContainerJob:

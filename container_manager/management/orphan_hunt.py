@@ -10,9 +10,9 @@ from typing import Any, Final
 from django.core.management.base import BaseCommand
 
 from container_manager import hosts
+from container_manager.describing import short_id
 from container_manager.exceptions import ConfigurationError, ExecutorError
 from container_manager.executors import Executor
-from container_manager.management.finding import short_id
 from container_manager.management.rendering import note
 from container_manager.models import ExecutorHost
 from container_manager.services import executor_for

@@ -8,8 +8,8 @@ import pytest
 from django.utils import timezone
 
 from container_manager import queue_manager
+from container_manager.describing import short_id
 from container_manager.management import exits
-from container_manager.management.finding import short_id
 from container_manager.models import ContainerJob, ExecutorHost, JobAttempt
 from tests.cli.conftest import Containers
 

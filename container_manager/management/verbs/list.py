@@ -7,12 +7,11 @@ from typing import Any, Final
 
 from django.core.management.base import BaseCommand, CommandParser
 
+from container_manager.describing import result_text, short_id, title
 from container_manager.management import exits
 from container_manager.management.arguments import add_filters, add_json, filter_from, whole
-from container_manager.management.finding import short_id
 from container_manager.management.rendering import job_values, note, print_json, print_table
 from container_manager.management.verbs.base import Verb
-from container_manager.management.wording import result_text, title
 from container_manager.models import ContainerJob
 from container_manager.models.job_queryset import JobQuerySet
 from container_manager.queue import queue_manager

@@ -9,9 +9,9 @@ from typing import Any, Final
 from django.core.management.base import BaseCommand, CommandParser
 from django.utils import timezone
 
+from container_manager.describing import short_id
 from container_manager.management import exits
 from container_manager.management.arguments import add_json, delay, moment, pair, seconds, variable, variables_file
-from container_manager.management.finding import short_id
 from container_manager.management.job_output import Follower, OutputPrinter
 from container_manager.management.rendering import job_values, note, print_json
 from container_manager.management.verbs.base import Verb

@@ -7,12 +7,12 @@ from typing import Any, Final
 
 from django.core.management.base import BaseCommand, CommandParser
 
+from container_manager.describing import SHORT, command_text, pairs, run_time, short_id
 from container_manager.management import exits
 from container_manager.management.arguments import ID_HELP, add_json
-from container_manager.management.finding import SHORT, find_job, short_id
+from container_manager.management.finding import find_job
 from container_manager.management.rendering import attempt_values, job_values, note, print_json, print_table
 from container_manager.management.verbs.base import Verb
-from container_manager.management.wording import command_text, pairs, run_time
 from container_manager.models import ContainerJob, JobAttempt, JobEvent
 from container_manager.queue import queue_manager
 from container_manager.states import Status

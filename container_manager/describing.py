@@ -1,14 +1,23 @@
-"""Jobs as people read them on a terminal."""
+"""Jobs as people read them, on a terminal and on a page."""
 
 from __future__ import annotations
 
 import shlex
 from collections.abc import Mapping
+from typing import Final
+from uuid import UUID
 
 from django.utils import timezone
 
 from container_manager.models import ContainerJob, JobAttempt
 from container_manager.wording import duration, printable
+
+SHORT: Final = 12
+"""Characters of an id that are shown: its last ones, since the first are the time."""
+
+
+def short_id(job_id: UUID) -> str:
+    return job_id.hex[-SHORT:]
 
 
 def command_text(job: ContainerJob) -> str:
