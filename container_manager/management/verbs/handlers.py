@@ -7,10 +7,10 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandParser
 
+from container_manager.describing import short_id
 from container_manager.handlers import delivery
 from container_manager.management import exits
 from container_manager.management.arguments import add_json
-from container_manager.management.finding import short_id
 from container_manager.management.rendering import note, print_json, print_table
 from container_manager.management.verbs.base import Verb
 from container_manager.models import HandlerCall
