@@ -71,8 +71,15 @@ SETTINGS: Final[dict[str, Setting]] = {
     "RETRY_POLICIES": Setting((dict,), {}, "Named retry policies; a job names one in retry_policy."),
     "RETENTION": Setting(
         (dict, type(None)),
-        {"completed": 7 * DAY, "failed": 30 * DAY, "cancelled": 7 * DAY, "logs": 7 * DAY, "handler_calls": 7 * DAY},
-        "Seconds to keep finished jobs, per status, their logs, and delivered handler calls; None = keep everything.",
+        {
+            "completed": 7 * DAY,
+            "failed": 30 * DAY,
+            "cancelled": 7 * DAY,
+            "logs": 7 * DAY,
+            "handler_calls": 7 * DAY,
+            "batches": 90 * DAY,
+        },
+        "Seconds to keep finished jobs, by status, their logs, delivered handler calls, ended batches; None = all.",
     ),
     "HANDLER_THREADS": Setting((int,), 4, "Handlers that a worker calls at once.", lowest=1),
     "HANDLER_TIMEOUT": Setting((int, float), 60.0, "Seconds a handler may take; then it is interrupted.", lowest=0.1),

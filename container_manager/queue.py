@@ -9,11 +9,11 @@ from uuid import UUID
 
 from django.utils import timezone
 
-from container_manager import claiming, hosts, intake, services, stopping
+from container_manager import batches, claiming, hosts, intake, services, stopping
 from container_manager.exceptions import JobValidationError
 from container_manager.intake import OnConflict
 from container_manager.lifecycle import SYSTEM
-from container_manager.models import ContainerJob, ExecutorHost
+from container_manager.models import ContainerJob, ExecutorHost, JobBatch
 from container_manager.models.job_queryset import JobQuerySet, QueueStats
 from container_manager.ownership import Claim
 
@@ -74,6 +74,28 @@ class JobQueueManager:
         A handful of statements for a thousand. Raises as ``queue_job`` does, for the first that is wrong.
         """
         return intake.queue_many(list(jobs), using=self.using, actor=actor)
+
+    def queue_batch(
+        self,
+        jobs: Iterable[ContainerJob],
+        *,
+        name: str = "",
+        on_complete: batches.OnComplete = "",
+        actor: str = SYSTEM,
+    ) -> JobBatch:
+        """
+        All of ``jobs``, saved or not, are in the queue as ``queue_jobs`` puts them there, and are one batch.
+
+        ``batch.progress()`` counts them. When the last has ended, however, ``on_complete``, a function
+        of a module or its dotted path, is called with the batch in a worker, at least once. Raises as
+        ``queue_jobs`` does; ``JobValidationError`` also for a job of another batch, and for a path
+        that cannot be imported.
+        """
+        return batches.queue_batch(list(jobs), using=self.using, name=name, on_complete=on_complete, actor=actor)
+
+    def cancel_batch(self, batch: JobBatch, *, actor: str = SYSTEM) -> int:
+        """Every unfinished job of ``batch`` is cancelled, or asked to stop, as ``cancel_job`` does; how many were."""
+        return batches.cancel_batch(batch, using=self.using, actor=actor)
 
     def create_and_queue(self, **fields: Any) -> ContainerJob:
         """

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from django import forms
 
-from container_manager import intake
+from container_manager import batches, intake
 from container_manager.definitions import parameters as given_parameters
 from container_manager.definitions import placeholders
 from container_manager.definitions.declaring import DefinitionType
-from container_manager.models import ContainerJob
+from container_manager.exceptions import JobValidationError
+from container_manager.models import ContainerJob, JobBatch
 from container_manager.models.job_queryset import JobQuerySet
 from container_manager.validation import argument_list
 
@@ -99,6 +100,30 @@ class JobDefinition(metaclass=DefinitionType):
             using = JobQuerySet(ContainerJob).write_alias
             job = cls.build(**arguments)
             return intake.queue_one(job, schedule_for=schedule_for, on_conflict=on_conflict, using=using)
+
+    @classmethod
+    def queue_many(
+        cls,
+        parameters: Iterable[Mapping[str, Any]],
+        *,
+        batch_name: str = "",
+        on_complete: batches.OnComplete = "",
+        **shared: Any,
+    ) -> JobBatch:
+        """
+        One job for each of ``parameters``, all of them in the queue, or none; they are one batch.
+
+        ``shared`` are arguments of ``build`` for all, which each may override. The rest is
+        ``queue_manager.queue_batch``'s. ``JobValidationError`` says which of them is wrong.
+        """
+        jobs = []
+        for position, given in enumerate(parameters):
+            try:
+                jobs.append(cls.build(**{**shared, **given}))
+            except JobValidationError as error:
+                raise JobValidationError({**error.message_dict, "job": [f"This is number {position}."]}) from error
+        using = JobQuerySet(ContainerJob).write_alias
+        return batches.queue_batch(jobs, using=using, name=batch_name or cls.name, on_complete=on_complete)
 
     @classmethod
     def form(cls, *arguments: Any, **options: Any) -> forms.Form:

@@ -15,8 +15,8 @@ from container_manager import conf
 from container_manager.clock import DatabaseNow
 from container_manager.exceptions import HandlerError
 from container_manager.handlers import mail, webhooks
-from container_manager.handlers.registry import UNSERVED, function_named
-from container_manager.models import HandlerCall
+from container_manager.handlers.registry import BATCH_COMPLETED, function_named
+from container_manager.models import HandlerCall, JobBatch
 from container_manager.retry import RetryPolicy
 
 logger = logging.getLogger(__name__)
@@ -61,7 +61,7 @@ def renew(calls: Sequence[HandlerCall], using: str) -> None:
 
 def deliver(call: HandlerCall) -> None:
     """The handler of ``call`` was called. Raises what it raises, and ``HandlerError`` when there is none."""
-    if call.event != UNSERVED and call.job is None:
+    if call.job is None and not call.subject:
         raise HandlerError(f"Job {call.job_id} was deleted before this could be told.")
     if call.handler.startswith(webhooks.PREFIX):
         webhooks.send(call)
@@ -75,10 +75,16 @@ def _call_function(call: HandlerCall) -> None:
     function = function_named(call.handler)
     if function is None:
         raise HandlerError(
-            f"No handler {call.handler} is known here: its module was removed, renamed or is not imported "
-            "(container_jobs.py of an installed app is)."
+            f"There is no function {call.handler} here: its module was removed or renamed. Bring it back, or delete "
+            "the call."
         )
-    function(call.subject if call.event == UNSERVED else call.job)
+    function(_argument(call))
+
+
+def _argument(call: HandlerCall) -> object:
+    if call.event == BATCH_COMPLETED:
+        return JobBatch.objects.using(call._state.db).get(pk=call.subject)
+    return call.subject or call.job
 
 
 def record_delivered(call: HandlerCall, using: str) -> bool:

@@ -40,6 +40,11 @@ def is_fed(verb: Verb) -> bool:
     return verb in EVENTS and bool(_all_rules(EVENTS[verb]))
 
 
+def owe(using: str, handler: str, event: str, subject: str) -> None:
+    """``handler``, whatever the rules, is owed a call about ``subject``, in the caller's transaction."""
+    HandlerCall.objects.using(using).create(handler=handler, event=event, subject=subject, next_try_at=DatabaseNow())
+
+
 def owe_once(using: str, event: str, subject: str, once: str) -> int:
     """Every handler of ``event`` is owed one call about ``subject``, unless it was for the same ``once``; how many."""
     owed = 0

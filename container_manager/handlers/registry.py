@@ -6,6 +6,8 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any, Final, TypeVar
 
+from django.utils.module_loading import import_string
+
 from container_manager.exceptions import ConfigurationError
 from container_manager.states import Verb
 
@@ -25,6 +27,8 @@ EVENTS: Final[dict[Verb, str]] = {
 
 UNSERVED: Final = "unserved"
 """The event of a queue: jobs wait in it, and no live worker serves it."""
+BATCH_COMPLETED: Final = "batch_completed"
+"""The event of a batch, told to the function that it names."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +81,7 @@ def on_queue_unserved(function: Function) -> Function:
 
 
 def _add(function: Callable[..., object], event: str, *, queue: str = "", definition: str = "") -> None:
-    name = _name(function)
+    name = dotted_name(function)
     _functions[name] = function
     rule = Rule(name, event, queue=queue, definition=definition)
     known = _rules.setdefault(event, [])
@@ -90,8 +94,13 @@ def rules_for(event: str) -> Iterable[Rule]:
 
 
 def function_named(name: str) -> Callable[..., object] | None:
-    """The handler of that name; ``None`` = no module that was imported here has it."""
-    return _functions.get(name)
+    """The function of that dotted name; ``None`` = no module has it any more."""
+    if name in _functions:
+        return _functions[name]
+    try:
+        return import_string(name)  # type: ignore[no-any-return]
+    except ImportError:
+        return None
 
 
 def _known_events(events: Iterable[str]) -> list[str]:
@@ -107,7 +116,8 @@ def _definition_name(definition: type) -> str:
     return str(getattr(definition, "name", "") or definition.__name__)
 
 
-def _name(function: Callable[..., Any]) -> str:
+def dotted_name(function: Callable[..., Any]) -> str:
+    """The name by which a worker finds ``function``; ``ConfigurationError`` where there is none."""
     name = f"{function.__module__}.{function.__qualname__}"
     if "<" in name:
         raise ConfigurationError(

@@ -1,6 +1,7 @@
 """The rows. ``TABLES`` is what ``lifecycle`` is handed."""
 
 from container_manager.models.attempt import JobAttempt
+from container_manager.models.batch import BatchProgress, JobBatch
 from container_manager.models.environment import EnvironmentTemplate
 from container_manager.models.event import JobEvent
 from container_manager.models.handler_call import HandlerCall
@@ -14,6 +15,7 @@ from container_manager.models.worker import Worker
 
 __all__ = [
     "TABLES",
+    "BatchProgress",
     "ContainerJob",
     "EnvironmentTemplate",
     "ExecutorHost",
@@ -21,6 +23,7 @@ __all__ = [
     "IdempotencyKey",
     "Installation",
     "JobAttempt",
+    "JobBatch",
     "JobEvent",
     "JobLog",
     "MinuteRollup",

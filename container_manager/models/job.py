@@ -73,6 +73,10 @@ class ContainerJob(Specification, GuardedModel):
 
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
     created_at = models.DateTimeField(default=timezone.now, editable=False)
+    batch = models.ForeignKey(
+        "container_manager.JobBatch", on_delete=models.SET_NULL, null=True, blank=True, editable=False,
+        related_name="jobs", db_constraint=False, db_index=False,
+    )  # fmt: skip
     unique_slot = models.CharField(max_length=64, null=True, blank=True, unique=True, editable=False)
 
     status = models.CharField(max_length=10, choices=Status.choices, default=Status.PENDING)
@@ -142,6 +146,7 @@ class ContainerJob(Specification, GuardedModel):
             ),
             PartialIndex(fields=["hold_until", "id"], name="cm_job_due", where=Q(hold_until__isnull=False)),
             PartialIndex(fields=["expires_at", "id"], name="cm_job_expires", where=Q(expires_at__isnull=False)),
+            PartialIndex(fields=["batch", "status"], name="cm_job_batch", where=Q(batch__isnull=False)),
             models.Index(fields=["status", "finished_at", "id"], name="cm_job_history"),
         )  # fmt: skip
         constraints = (

@@ -13,7 +13,7 @@ from typing import Final
 from django.db import close_old_connections, connections, reset_queries
 from uuid_utils.compat import uuid7
 
-from container_manager import claiming, conf, hosts
+from container_manager import batches, claiming, conf, hosts
 from container_manager.exceptions import ConfigurationError
 from container_manager.handlers import delivery
 from container_manager.models import ContainerJob, ExecutorHost, Installation, JobAttempt
@@ -154,6 +154,7 @@ class WorkerLoop:
         if moved and not self._is_queue_empty:
             self._due["claim"] = 0.0
         self._every("claim", self.options.poll_interval, self._claim)
+        self._every("batches", self.options.poll_interval, lambda: batches.complete_ended(self.using))
         self._every("deliver", self.options.poll_interval, self._deliveries.take)
         self._every("unserved", UNSERVED_INTERVAL, lambda: tell_of_unserved_queues(self.using))
 
@@ -271,7 +272,7 @@ class WorkerLoop:
         active = JobAttempt.objects.using(self.using).filter(
             host__in=list(self._runners), active_job__status__in=ACTIVE
         )
-        if waiting.exists() or active.exists():
+        if waiting.exists() or active.exists() or batches.complete_ended(self.using):
             return False
         return self._deliveries.is_idle and not (self._is_in_place and delivery.has_due(self.using))
 

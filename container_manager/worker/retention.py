@@ -3,13 +3,21 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import Final
+from typing import Any, Final
 
 from django.db.models import Q, QuerySet
 
 from container_manager import conf
 from container_manager.clock import DatabaseNow
-from container_manager.models import ContainerJob, HandlerCall, IdempotencyKey, JobAttempt, JobEvent, JobLog
+from container_manager.models import (
+    ContainerJob,
+    HandlerCall,
+    IdempotencyKey,
+    JobAttempt,
+    JobBatch,
+    JobEvent,
+    JobLog,
+)
 from container_manager.states import TERMINAL
 
 BATCH: Final = 500
@@ -33,6 +41,8 @@ class Retention:
         counts = {"logs": self._old_outputs(ages["logs"]).count()} if "logs" in ages else {}
         if "handler_calls" in ages:
             counts["handler_calls"] = self._old_calls(ages["handler_calls"]).count()
+        if "batches" in ages:
+            counts["batches"] = self._old_batches(ages["batches"]).count()
         return counts | {
             status.value: self.old_jobs(status, ages[status.value]).count()
             for status in TERMINAL
@@ -46,7 +56,9 @@ class Retention:
         if "logs" in ages:
             pruned["logs"] = self._prune_logs(ages["logs"])
         if "handler_calls" in ages:
-            pruned["handler_calls"] = self._prune_calls(ages["handler_calls"])
+            pruned["handler_calls"] = self._prune(self._old_calls(ages["handler_calls"]), "finished_at")
+        if "batches" in ages:
+            pruned["batches"] = self._prune(self._old_batches(ages["batches"]), "completed_at")
         pruned["idempotency_keys"] = self._prune_keys()
         for status in TERMINAL:
             if status.value in ages:
@@ -77,11 +89,15 @@ class Retention:
             state=HandlerCall.State.DELIVERED, finished_at__lt=DatabaseNow() - timedelta(seconds=age_seconds)
         )
 
-    def _prune_calls(self, age_seconds: float) -> int:
-        old = self._old_calls(age_seconds).order_by("finished_at", "pk")
-        ids = list(old.values_list("pk", flat=True)[:BATCH])
+    def _old_batches(self, age_seconds: float) -> QuerySet[JobBatch]:
+        return JobBatch.objects.using(self._using).filter(
+            completed_at__lt=DatabaseNow() - timedelta(seconds=age_seconds)
+        )
+
+    def _prune(self, old: QuerySet[Any], age: str) -> int:
+        ids = list(old.order_by(age, "pk").values_list("pk", flat=True)[:BATCH])
         if ids:
-            HandlerCall.objects.using(self._using).filter(pk__in=ids).delete()
+            old.model._default_manager.using(self._using).filter(pk__in=ids).delete()
         return len(ids)
 
     def _prune_keys(self) -> int:
@@ -90,7 +106,9 @@ class Retention:
         return old.filter(pk__in=digests).delete()[0] if digests else 0
 
     def _prune_jobs(self, status: str, age_seconds: float) -> int:
-        old = self.old_jobs(status, age_seconds).order_by("finished_at", "pk")
+        # A batch counts its jobs when the last of them has ended.
+        in_open_batch = Q(batch__isnull=False, batch__completed_at__isnull=True)
+        old = self.old_jobs(status, age_seconds).exclude(in_open_batch).order_by("finished_at", "pk")
         ids = list(old.values_list("pk", flat=True)[:BATCH])
         if not ids:
             return len(ids)

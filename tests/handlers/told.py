@@ -9,7 +9,7 @@ from datetime import timedelta
 from django.utils import timezone
 from uuid_utils.compat import uuid7
 
-from container_manager.models import ContainerJob, EnvironmentTemplate, HandlerCall
+from container_manager.models import ContainerJob, EnvironmentTemplate, HandlerCall, JobBatch
 
 gate = threading.Event()
 
@@ -21,6 +21,11 @@ def told(job: ContainerJob) -> None:
 
 def queue_told(queue: str) -> None:
     EnvironmentTemplate.objects.create(name=f"told {queue} {uuid7().hex}")
+
+
+def batch_told(batch: JobBatch) -> None:
+    assert batch.is_completed
+    queue_told(batch.pk.hex)
 
 
 def told_too(job: ContainerJob) -> None:
