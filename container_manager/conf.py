@@ -21,6 +21,7 @@ BUILTIN_EXECUTORS: Final[dict[str, str]] = {
     "process": "container_manager.executors.process.ProcessExecutor",
     "docker": "container_manager.executors.docker.DockerExecutor",
     "podman": "container_manager.executors.docker.PodmanExecutor",
+    "kubernetes": "container_manager.executors.kubernetes.KubernetesExecutor",
     "fake": "container_manager.executors.fake.FakeExecutor",
 }
 

@@ -36,7 +36,8 @@ class JobSpec:
     One attempt of a job, as an executor needs it: everything resolved, nothing to look up.
 
     ``entrypoint`` empty means the image's own. ``memory_limit`` is in MiB, ``cpu_limit`` in
-    cores, ``None`` = the host's default. ``user_labels`` never override ours.
+    cores, ``None`` = the host's default. ``timeout_seconds``: after which the worker stops it; an engine
+    may take it for a backstop. ``user_labels`` never override ours.
     """
 
     installation: str
@@ -52,6 +53,7 @@ class JobSpec:
     user: str = ""
     network: str = ""
     gpus: str = ""
+    timeout_seconds: int | None = None
     user_labels: Mapping[str, str] = field(default_factory=dict)
 
     @property

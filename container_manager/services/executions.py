@@ -62,5 +62,6 @@ def build_spec(claim: Claim, installation: str) -> JobSpec:
         user=job.user,
         network=job.network,
         gpus=job.gpus,
+        timeout_seconds=job.timeout_seconds,
         user_labels=job.labels,
     )

@@ -3,53 +3,22 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, fields
-from difflib import get_close_matches
 from typing import Any, Final, Self
 
 from django.core.exceptions import ValidationError
 
+from container_manager.executors import forms
+from container_manager.executors.forms import Problem
+
 DEFAULT_BASE_URL: Final = "unix:///var/run/docker.sock"
 TLS_KEYS: Final = {"ca_cert": str, "client_cert": str, "client_key": str, "verify": bool}
-
-Problem = str | None
-"""The right form of an option, when its value is not in it."""
-
-
-def _text(value: Any) -> Problem:
-    return None if isinstance(value, str) else "must be a string"
-
-
-def _flag(value: Any) -> Problem:
-    return None if isinstance(value, bool) else "must be true or false"
-
-
-def _names(value: Any) -> Problem:
-    is_list = isinstance(value, (list, tuple)) and all(isinstance(item, str) and item for item in value)
-    return None if is_list else "must be a list of names"
-
-
-def _whole(least: int, unit: str) -> Callable[[Any], Problem]:
-    def check(value: Any) -> Problem:
-        is_whole = isinstance(value, int) and not isinstance(value, bool) and value >= least
-        return None if is_whole else f"must be a whole number of {unit}, at least {least}"
-
-    return check
-
-
-def _cores(value: Any) -> Problem:
-    is_number = isinstance(value, (int, float)) and not isinstance(value, bool) and value > 0
-    return None if is_number else "must be a number of cores above 0, for example 1.5"
 
 
 def _base_url(value: Any) -> Problem:
     is_address = isinstance(value, str) and re.fullmatch(r"(unix:///|tcp://|https?://)\S+", value)
     return None if is_address else f"must be like {DEFAULT_BASE_URL} or tcp://engine.example:2376"
-
-
-def _pull_policy(value: Any) -> Problem:
-    return None if value in ("missing", "always", "never") else "must be 'missing', 'always' or 'never'"
 
 
 def _is_shared_namespace(network: str) -> bool:
@@ -63,13 +32,7 @@ def _network(value: Any) -> Problem:
 
 
 def _networks(value: Any) -> Problem:
-    return _names(value) or next((problem for problem in map(_network, value) if problem), None)
-
-
-def _capabilities(value: Any) -> Problem:
-    if _names(value):
-        return "must be a list of capabilities, for example ['NET_BIND_SERVICE']"
-    return "must name each capability instead of 'ALL'" if any(name.upper() == "ALL" for name in value) else None
+    return forms.names(value) or next((problem for problem in map(_network, value) if problem), None)
 
 
 def _tmpfs(value: Any) -> Problem:
@@ -111,26 +74,26 @@ def _tls(value: Any) -> Problem:
     )
 
 
-CHECKS: Final[dict[str, Callable[[Any], Problem]]] = {
+CHECKS: Final[dict[str, forms.Check]] = {
     "base_url": _base_url,
     "tls": _tls,
-    "timeout": _whole(1, "seconds"),
-    "pull_policy": _pull_policy,
+    "timeout": forms.whole(1, "seconds"),
+    "pull_policy": forms.one_of("missing", "always", "never"),
     "network": _network,
     "allowed_networks": _networks,
-    "user": _text,
-    "runtime": _text,
-    "read_only": _flag,
-    "cap_add": _capabilities,
+    "user": forms.text,
+    "runtime": forms.text,
+    "read_only": forms.flag,
+    "cap_add": forms.capabilities,
     "tmpfs": _tmpfs,
     "ulimits": _ulimits,
-    "pids_limit": _whole(1, "processes"),
-    "default_memory_limit": _whole(6, "MiB"),
-    "max_memory_limit": _whole(6, "MiB"),
-    "default_cpu_limit": _cores,
-    "max_cpu_limit": _cores,
+    "pids_limit": forms.whole(1, "processes"),
+    "default_memory_limit": forms.whole(6, "MiB"),
+    "max_memory_limit": forms.whole(6, "MiB"),
+    "default_cpu_limit": forms.cores,
+    "max_cpu_limit": forms.cores,
     "log_max_size": _log_size,
-    "log_max_files": _whole(2, "files"),
+    "log_max_files": forms.whole(2, "files"),
 }
 
 
@@ -169,10 +132,8 @@ class DockerOptions:
     @classmethod
     def parse(cls, options: Mapping[str, Any]) -> Self:
         """The typed options. ``ValidationError`` with one message per unknown or wrong option, each naming it."""
-        problems = [*_unknown(options), *_wrong(options)]
-        if not problems:
-            problems = list(_contradictions(options))
-        if problems:
+        forms.validate("Docker", options, OPTION_NAMES, CHECKS)
+        if problems := list(_contradictions(options)):
             raise ValidationError(problems)
         values: dict[str, Any] = {
             name: tuple(given) if isinstance(given, list) else given for name, given in options.items()
@@ -183,23 +144,7 @@ class DockerOptions:
 OPTION_NAMES: Final = tuple(option.name for option in fields(DockerOptions))
 
 
-def _unknown(options: Mapping[str, Any]) -> Iterator[str]:
-    for name in options:
-        if name not in OPTION_NAMES:
-            near = get_close_matches(name, OPTION_NAMES, n=1)
-            hint = f"Did you mean {near[0]!r}?" if near else f"Known: {', '.join(OPTION_NAMES)}."
-            yield f"Docker has no option {name!r}. {hint}"
-
-
-def _wrong(options: Mapping[str, Any]) -> Iterator[str]:
-    for name, check in CHECKS.items():
-        if name in options and (problem := check(options[name])):
-            yield f"{name!r} {problem}, not {options[name]!r}."
-
-
 def _contradictions(options: Mapping[str, Any]) -> Iterator[str]:
-    for default, most in (("default_memory_limit", "max_memory_limit"), ("default_cpu_limit", "max_cpu_limit")):
-        if default in options and most in options and options[default] > options[most]:
-            yield f"{default!r} ({options[default]}) must not be above {most!r} ({options[most]})."
+    yield from forms.above_maximum(options)
     if "tls" in options and options.get("base_url", DEFAULT_BASE_URL).startswith("unix:"):
         yield "'tls' needs a 'base_url' like tcp://engine.example:2376."
