@@ -8,6 +8,7 @@ from typing import Any
 from container_manager.exceptions import SpecificationError
 from container_manager.executors.docker.dialects import Dialect
 from container_manager.executors.docker.options import DockerOptions
+from container_manager.executors.limits import effective_limit
 from container_manager.specs import JobSpec
 
 MEBIBYTE = 1 << 20
@@ -36,8 +37,10 @@ def create_config(spec: JobSpec, options: DockerOptions, dialect: Dialect) -> di
 
 
 def _host_config(spec: JobSpec, options: DockerOptions, dialect: Dialect) -> dict[str, Any]:
-    memory = _limit("memory_limit", spec.memory_limit, options.default_memory_limit, options.max_memory_limit, " MiB")
-    cores = _limit("cpu_limit", spec.cpu_limit, options.default_cpu_limit, options.max_cpu_limit, " cores")
+    memory = effective_limit(
+        "memory_limit", spec.memory_limit, options.default_memory_limit, options.max_memory_limit, " MiB"
+    )
+    cores = effective_limit("cpu_limit", spec.cpu_limit, options.default_cpu_limit, options.max_cpu_limit, " cores")
     config: dict[str, Any] = {
         "NetworkMode": _network(spec.network or options.network, options),
         "CapDrop": ["ALL"],
@@ -62,13 +65,6 @@ def _host_config(spec: JobSpec, options: DockerOptions, dialect: Dialect) -> dic
     if spec.gpus:
         config["DeviceRequests"] = [_gpu_request(spec.gpus)]
     return config
-
-
-def _limit(name: str, wanted: float | None, default: float | None, most: float | None, unit: str) -> float | None:
-    value = next((limit for limit in (wanted, default, most) if limit is not None), None)
-    if value is not None and most is not None and value > most:
-        raise SpecificationError(f"{name} {value:g}{unit} is above this host's max_{name} of {most:g}{unit}.")
-    return value
 
 
 def _network(name: str, options: DockerOptions) -> str:
