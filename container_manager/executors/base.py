@@ -3,10 +3,26 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from typing import Any, BinaryIO, ClassVar
 
 from container_manager.specs import Handle, HostHealth, JobSpec, LogBatch, Observation, PullProgress, Usage
+
+
+class EndStream(ABC):
+    """
+    Executions as they end, for as long as the engine tells. A hint: some may be missing or told early.
+
+    One thread iterates and waits for the next; ``ExecutorError`` when the engine breaks off.
+    """
+
+    @abstractmethod
+    def __iter__(self) -> Iterator[Handle]:
+        """The executions that end from now on."""
+
+    @abstractmethod
+    def close(self) -> None:
+        """The iteration ends soon. From any thread."""
 
 
 class Executor(ABC):
@@ -20,6 +36,8 @@ class Executor(ABC):
 
     supports_files: ClassVar[bool] = False
     """Can ``put_files`` and ``get_files`` be used?"""
+    supports_ends: ClassVar[bool] = False
+    """Can ``ends`` be used?"""
     supports_images: ClassVar[bool] = True
     """Does a job need an image here?"""
     observe_interval_seconds: ClassVar[float] = 0.0
@@ -70,6 +88,10 @@ class Executor(ABC):
         What the engine does not know is left out. One bulk request, not one per handle,
         as far as the engine allows.
         """
+
+    def ends(self) -> EndStream:
+        """The executions of this installation as they end. No engine is contacted before the iteration."""
+        raise NotImplementedError(f"{type(self).__name__} has supports_ends = False")
 
     @abstractmethod
     def logs(self, handle: Handle, since: str = "", *, limit_bytes: int = 1 << 20) -> LogBatch:

@@ -23,6 +23,7 @@ from container_manager.specs import Handle
 from container_manager.states import StopReason
 from container_manager.worker.calls import Calls
 from container_manager.worker.collector import Collector
+from container_manager.worker.ends import EndListener
 from container_manager.worker.health import HostMonitor
 from container_manager.worker.observer import Observer
 from container_manager.worker.pulls import PullNotes
@@ -56,7 +57,8 @@ class HostRunner:
         self.watches: dict[UUID, Watch] = {}
         self.monitor = HostMonitor(host, self.executor, self.calls, using)
         self.collector = Collector(self.executor, self.calls, worker, using)
-        self.observer = Observer(self.executor, self.calls, self.monitor)
+        self.ends = EndListener(self.executor, host.name, wake)
+        self.observer = Observer(self.executor, self.calls, self.monitor, self.ends)
         self.pulls = PullNotes(self.executor, worker, using)
         self._created: list[Watch] = []
         self._started: list[tuple[Watch, str]] = []
@@ -145,6 +147,7 @@ class HostRunner:
 
     def close(self) -> None:
         self.pulls.close()
+        self.ends.close()
         self.launches.close()
         self.calls.close()
 

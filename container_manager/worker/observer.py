@@ -13,12 +13,15 @@ from container_manager.executors import Executor
 from container_manager.specs import ExecutionState, Observation
 from container_manager.states import Outcome
 from container_manager.worker.calls import Calls
+from container_manager.worker.ends import EndListener
 from container_manager.worker.health import HostMonitor
 from container_manager.worker.watch import Phase, Watch
 
 logger = logging.getLogger(__name__)
 
 SHORTEST_INTERVAL: Final = 0.02
+LOOK_TOGETHER: Final = 4
+"""So many executions that were told to have ended are looked at in one go."""
 
 
 class Observer:
@@ -26,22 +29,29 @@ class Observer:
     Asks for every execution of the installation on the host and compares.
 
     Soon after a start it asks often, then ever less, up to ``POLL_INTERVAL``: the delay stays
-    a fraction of a job's own length. An error is never evidence; missing means missing at
+    a fraction of a job's own length. An engine that tells of ends by itself is asked less, and
+    what it told of is looked at at once. An error is never evidence; missing means missing at
     least twice, ``MISSING_GRACE_SECONDS`` apart, on an engine that has then said who it is.
     """
 
-    def __init__(self, executor: Executor, calls: Calls, monitor: HostMonitor) -> None:
-        self._executor, self._calls, self._monitor = executor, calls, monitor
+    def __init__(self, executor: Executor, calls: Calls, monitor: HostMonitor, ends: EndListener) -> None:
+        self._executor, self._calls, self._monitor, self._ends = executor, calls, monitor, ends
         self._interval = SHORTEST_INTERVAL
         self._next = 0.0
         self._is_asking = False
+        self._told: set[str] = set()
+        self._is_told_in_time = False
+        """The engine told of the last end before it was seen."""
 
     def hurry(self) -> None:
         """Something was just started or stopped: look soon."""
+        if self._is_told_in_time:
+            return
         self._interval = max(SHORTEST_INTERVAL, self._executor.observe_interval_seconds)
         self._next = min(self._next, time.monotonic() + self._interval)
 
     def tick(self, watches: Mapping[UUID, Watch]) -> None:
+        self._look_at_told(watches)
         now = time.monotonic()
         if self._is_asking or now < self._next or not any(w.phase is Phase.RUNNING for w in watches.values()):
             return
@@ -53,6 +63,26 @@ class Observer:
         self._calls.submit(
             lambda seen, error: self._on_observed(seen, error, watches, now), self._executor.observe, None
         )
+
+    def _look_at_told(self, watches: Mapping[UUID, Watch]) -> None:
+        self._told |= self._ends.take()
+        if not self._told:
+            return
+        by_name = {watch.handle.name: watch for watch in watches.values()}
+        # One that is not yet recorded as started stays told until it is.
+        self._told &= by_name.keys()
+        due = [by_name[name] for name in self._told if by_name[name].phase is Phase.RUNNING]
+        self._told -= {watch.handle.name for watch in due}
+        self._calls.submit_each(due, self._look, self._on_looked, together=LOOK_TOGETHER)
+
+    def _look(self, watch: Watch) -> Observation | None:
+        return next(iter(self._executor.observe([watch.handle])), None)
+
+    def _on_looked(self, watch: Watch, seen: Observation | None, error: Exception | None) -> None:
+        # Neither an error nor an absence proves anything here: the next look at all judges them.
+        if seen is not None and seen.state is ExecutionState.EXITED and watch.phase is Phase.RUNNING:
+            watch.seen, watch.phase = seen, Phase.ENDED
+            self._is_told_in_time = True
 
     @property
     def next_look(self) -> float:
@@ -82,6 +112,7 @@ class Observer:
         watch.seen = seen
         if seen.state is ExecutionState.EXITED:
             watch.phase = Phase.ENDED
+            self._is_told_in_time = False
 
     def _missing(self, watch: Watch, asked: float) -> None:
         if not self._monitor.is_healthy:

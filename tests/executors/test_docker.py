@@ -10,14 +10,14 @@ import pytest
 
 from container_manager.executors import executor_class
 from container_manager.executors.docker import DockerExecutor
-from container_manager.testing.executor_contract import ExecutorContract
+from container_manager.testing.end_stream_contract import EndStreamContract
 from tests.executors.docker.running import ADDRESS, IMAGE, collect_sockets
 
 
 @pytest.mark.docker
 # The SDK leaves a socket to the garbage collector when it cannot connect.
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
-class TestDocker(ExecutorContract):
+class TestDocker(EndStreamContract):
     image: ClassVar[str] = IMAGE
 
     @pytest.fixture(autouse=True)

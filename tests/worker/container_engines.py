@@ -34,8 +34,11 @@ class ContainerEngine:
     @contextmanager
     def host(self, **values: Any) -> Iterator[ExecutorHost]:
         """A host of this engine; nothing of this database is left on it afterwards."""
-        defaults = {"name": self.executor_type, "options": self.options, "max_concurrent_jobs": 20}
-        yield ExecutorHost.objects.create(executor_type=self.executor_type, **{**defaults, **values})
+        defaults = {
+            "name": self.executor_type, "executor_type": self.executor_type, "options": self.options,
+            "max_concurrent_jobs": 20,
+        }  # fmt: skip
+        yield ExecutorHost.objects.create(**{**defaults, **values})
         left = self.containers()
         with APIClient(self.address, timeout=60) as client:
             for name in left:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import json
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -12,7 +14,8 @@ import pytest
 from docker import APIClient
 
 from container_manager import queue_manager
-from container_manager.exceptions import JobFailedError
+from container_manager.exceptions import JobFailedError, JobWaitTimeoutError
+from container_manager.executors.docker import DockerExecutor
 from container_manager.models import ContainerJob, ExecutorHost, Installation, JobLog
 from container_manager.models.output import read_output
 from container_manager.services.output import HEAD_CHUNKS, TAIL_CHUNKS
@@ -98,6 +101,26 @@ def test_a_lack_of_memory_is_told_from_other_kills(docker_host: ExecutorHost) ->
         return greedy.outcome == Outcome.OOM
 
     assert any(is_told() for _ in range(5))
+
+
+class SeldomAsked(DockerExecutor):
+    """Ends are seen only when the engine tells of them."""
+
+    observe_interval_seconds = 600.0
+
+
+@pytest.mark.docker
+def test_an_end_that_the_engine_tells_of_is_seen_at_once(transactional_db: None) -> None:
+    own = {"EXECUTORS": {"seldom": f"{__name__}.SeldomAsked"}, "POLL_INTERVAL": 600}
+    worker = spawn_worker("--poll-interval", "0.1", environment={"TEST_CONTAINER_MANAGER": json.dumps(own)})
+    with DOCKER.host(executor_type="seldom"), ending(worker):
+        # The first may have ended before the worker listens; no later look finds it.
+        for _ in range(5):
+            job = queue("sleep 1")
+            with contextlib.suppress(JobWaitTimeoutError):
+                queue_manager.wait_for(job, timeout=20)
+                break
+    assert ended(job).status == Status.COMPLETED
 
 
 @pytest.mark.docker

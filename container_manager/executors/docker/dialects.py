@@ -37,8 +37,8 @@ class Dialect:
     ``answers`` come before those common to all. ``init_failure``: what the init process writes when it cannot run
     the program, and ``init_exit_codes`` what it exits with then. ``has_ordered_output``: the stamps of output never
     go back over both streams. ``keeps_log_files``: a log that reaches its size goes on in another file; else it
-    starts afresh. ``has_identity``: ``/info`` has the same ``ID`` each time. ``tells_headers_late``: a stream of
-    events has no header before its first event.
+    starts afresh. ``has_identity``: ``/info`` has the same ``ID`` each time. ``end_events``: what the filter of events
+    calls the end of a container, by one version or another.
     """
 
     name: str = "Docker"
@@ -49,7 +49,7 @@ class Dialect:
     has_ordered_output: bool = False
     keeps_log_files: bool = True
     has_identity: bool = True
-    tells_headers_late: bool = False
+    end_events: tuple[str, ...] = ("die",)
 
     def engine_id(self, info: Mapping[str, Any]) -> str:
         """What stays the same as long as the same engine keeps the same containers."""
@@ -78,7 +78,7 @@ PODMAN: Final = Dialect(
     has_ordered_output=True,
     keeps_log_files=False,
     has_identity=False,
-    tells_headers_late=True,
+    end_events=("die", "died"),
 )
 
 

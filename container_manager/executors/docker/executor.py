@@ -21,6 +21,7 @@ from container_manager.executors.base import Executor
 from container_manager.executors.docker.client import Engine
 from container_manager.executors.docker.container import create_config
 from container_manager.executors.docker.dialects import DOCKER, PODMAN, Dialect
+from container_manager.executors.docker.ends import DockerEnds
 from container_manager.executors.docker.logs import read_logs
 from container_manager.executors.docker.observation import CANNOT_RUN, NOT_EXECUTABLE, NOT_FOUND, observe_container
 from container_manager.executors.docker.options import DEFAULT_BASE_URL, DockerOptions
@@ -54,6 +55,7 @@ class DockerExecutor(Executor):
     Which dialect it speaks is asked at first contact. ``on_progress`` is called at most every 10 seconds.
     """
 
+    supports_ends: ClassVar[bool] = True
     default_base_url: ClassVar[str] = DEFAULT_BASE_URL
     likely_dialect: ClassVar[Dialect] = DOCKER
 
@@ -205,6 +207,9 @@ class DockerExecutor(Executor):
         first = next(iter(self.logs(handle, limit_bytes=1).entries), None)
         failure = self._engine.dialect.init_failure.match(first.data) if first else None
         return failure[1].decode(errors="replace") if failure else ""
+
+    def ends(self) -> DockerEnds:
+        return DockerEnds(self._engine, self.installation)
 
     def logs(self, handle: Handle, since: str = "", *, limit_bytes: int = 1 << 20) -> LogBatch:
         return read_logs(self._engine, handle.execution_id or handle.name, since, limit_bytes)

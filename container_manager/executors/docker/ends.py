@@ -1,0 +1,58 @@
+"""Containers as they end, told by the engine's stream of events."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Iterator
+from typing import Final
+
+from docker import APIClient
+from docker.types import CancellableStream
+from requests import RequestException
+
+from container_manager.executors.base import EndStream
+from container_manager.executors.docker.client import Engine, stream
+from container_manager.executors.docker.errors import is_timeout
+from container_manager.specs import LABEL_INSTALLATION, Handle
+
+QUIET_SECONDS: Final = 60.0
+"""Silence after which the stream is opened anew: a connection may be dead without either side noticing."""
+
+
+class DockerEnds(EndStream):
+    """The ends of one installation's executions. What ends while the stream is opened anew is not told."""
+
+    def __init__(self, engine: Engine, installation: str) -> None:
+        self._engine, self._closing = engine, threading.Event()
+        self._label = f"{LABEL_INSTALLATION}={installation}"
+        self._open: CancellableStream[bytes] | None = None
+
+    def __iter__(self) -> Iterator[Handle]:
+        with self._engine.calling("tell what ends") as client:
+            while not self._closing.is_set():
+                try:
+                    yield from self._follow(client)
+                except RequestException as error:
+                    if self._closing.is_set():
+                        return
+                    if not is_timeout(error):
+                        raise
+
+    def _follow(self, client: APIClient) -> Iterator[Handle]:
+        events = list(self._engine.dialect.end_events)
+        filters = json.dumps({"type": ["container"], "event": events, "label": [self._label]})
+        with stream(client, "GET", "/events", {"filters": filters}, read_timeout=QUIET_SECONDS) as response:
+            lines: Iterator[bytes] = response.iter_lines(chunk_size=1)
+            self._open = CancellableStream(lines, response)
+            if self._closing.is_set():
+                return
+            for line in lines:
+                if line:
+                    actor = json.loads(line)["Actor"]
+                    yield Handle(actor["Attributes"]["name"], actor["ID"])
+
+    def close(self) -> None:
+        self._closing.set()
+        if self._open is not None:
+            self._open.close()
