@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from datetime import datetime, timedelta
 from typing import Any, Final, Literal, get_args
 from uuid import UUID
@@ -210,8 +211,10 @@ def _put(job: ContainerJob, using: str, *, actor: str) -> None:
         job.mark_as_queued(priority=job.priority, actor=actor)
         return
     before = job.status, job.queued_at
+    rows, key = ContainerJob.objects.using(using), job.unique_key
     try:
-        _insert([job], using, actor=actor)
+        with naming_the_holder(rows, [key]) if key is not None else nullcontext():
+            _insert([job], using, actor=actor)
     except (IntegrityError, DuplicateJobError):
         job.status, job.queued_at = before
         raise
@@ -241,13 +244,7 @@ def _insert(
     for job in jobs:
         job.status = Status.QUEUED
         job.queued_at = stamps[job.pk] if stamps else timezone.now()
-    with transaction.atomic(using=using):
-        if len(jobs) == 1:
-            jobs[0].save(using=using)
-        else:
-            ContainerJob.objects.using(using).bulk_create(jobs)
-        subjects = [Subject(job.pk, job.attempt) for job in jobs]
-        lifecycle.announce_new(TABLES, using, subjects, verb=Verb.QUEUE, actor=actor)
+    lifecycle.insert_queued(TABLES, using, jobs, actor=actor)
 
 
 def _move(

@@ -35,7 +35,7 @@ def insertion(
     fields = {field.name: field for field in model._meta.concrete_fields}
     quote = connection.ops.quote_name
     names = [*copied, *shared]
-    selected = [quote(column) for column in copied.values()] + [_slot(fields[name], connection) for name in shared]
+    selected = [quote(column) for column in copied.values()] + [slot(fields[name], connection) for name in shared]
     bound = [fields[name].get_db_prep_save(value, connection) for name, value in shared.items()]
     for name, values in (own or {}).items():
         expression, parameters = _compile(RowValues(model, name, values), connection)
@@ -79,8 +79,9 @@ def append_events(
         cursor.execute(statement, [*bound, *keys])
 
 
-def _slot(field: models.Field[Any, Any], connection: BaseDatabaseWrapper) -> str:
-    # In a SELECT, PostgreSQL takes a bare NULL or string for text.
+def slot(field: models.Field[Any, Any], connection: BaseDatabaseWrapper) -> str:
+    """Where a value of ``field`` is bound in a SELECT."""
+    # PostgreSQL takes a bare NULL or string for text.
     return f"%s::{field.db_type(connection)}" if connection.vendor == "postgresql" else "%s"
 
 

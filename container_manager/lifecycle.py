@@ -15,13 +15,14 @@ from typing import Any, Final
 from django.db import connections, models, transaction
 
 from container_manager import signals
+from container_manager.arriving import insert_jobs
 from container_manager.clock import DatabaseNow
 from container_manager.conflicts import retry_on_conflict
 from container_manager.journal import append_events
 from container_manager.moving import Move, Opening, PartlyMovedError, Subject, Tables
 from container_manager.states import ACTIVE, TERMINAL, TRANSITIONS, Hold, Status, Verb, sources_of
 
-__all__ = ["SYSTEM", "Opening", "Subject", "Tables", "announce_new", "check_move", "follow", "record", "transition"]
+__all__ = ["SYSTEM", "Opening", "Subject", "Tables", "check_move", "follow", "insert_queued", "record", "transition"]
 
 SYSTEM: Final = "system"
 
@@ -83,6 +84,7 @@ def transition(
         written={**_IMPLIED[to], **_NOT_WAITING, **(values or {}), "status": to},
         event={"verb": verb, "actor": actor, "message": message, "data": data},
         attempt_values=attempt_values, opening=opening, are_known=are_attempts_known,
+        is_arrival=to == Status.QUEUED,
     )  # fmt: skip
     followers = _followers_of(verb)
     savepoint = len(subjects) > 1 and not are_locked
@@ -117,10 +119,14 @@ def follow(follower: Follower, wants: Callable[[Verb], bool] = lambda verb: True
     _followers[follower] = wants
 
 
-def announce_new(tables: Tables, using: str, subjects: Sequence[Subject], *, verb: Verb, actor: str = SYSTEM) -> None:
-    """Rows that were inserted in the status they are in have their event and their signal too."""
-    record(tables, using, subjects, verb, actor=actor)
-    _follow(_followers_of(verb), using, subjects, verb)
+def insert_queued(tables: Tables, using: str, jobs: Sequence[Any], *, actor: str = SYSTEM) -> None:
+    """``jobs``, new instances in the status QUEUED, are rows, and have their events and their signals too. Atomic."""
+    verb = Verb.QUEUE
+    followers = _followers_of(verb)
+    event = {"verb": verb, "actor": actor, "message": "", "data": None}
+    with transaction.atomic(using=using) if followers else nullcontext():
+        subjects = insert_jobs(tables, jobs, using, event)
+        _follow(followers, using, subjects, verb)
     _announce(tables, using, subjects, verb=verb, status=Status.QUEUED, actor=actor, message="")
 
 

@@ -16,6 +16,7 @@ from django.db.models import Expression, UUIDField
 from django.db.models.sql import UpdateQuery
 
 from container_manager.journal import Statement, append_events, events_from, insertion, rows_of
+from container_manager.wakeup import woken
 
 MOVED: Final = "moved"
 _COPIED: Final = {
@@ -67,7 +68,8 @@ class Move:
 
     ``attempt_values``: what their open attempts get, if anything. ``opening``: the attempts that
     begin. ``are_known``: the caller has seen those open attempts committed, so that they may be
-    written by the same statement, whose snapshot is older than its lock on the job.
+    written by the same statement, whose snapshot is older than its lock on the job. ``is_arrival``:
+    the jobs are in the queue now, and workers are woken.
     """
 
     tables: Tables
@@ -78,6 +80,7 @@ class Move:
     attempt_values: Mapping[str, Any] | None = None
     opening: Opening | None = None
     are_known: bool = False
+    is_arrival: bool = False
 
     @property
     def ids(self) -> list[UUID]:
@@ -103,13 +106,16 @@ class Move:
         using = self.rows.db
         connection = connections[using]
         sql, bound = _update(self.rows.filter(pk__in=self.ids), self.written)
-        returned = ", ".join(sorted({"id", "attempt", *(_COPIED.values() if self.opening else ())}))
+        returned = ", ".join(sorted({"id", "attempt", "queue", *(_COPIED.values() if self.opening else ())}))
         parts = [f"{MOVED} AS ({sql} RETURNING {returned})"]
         for name, (part, parameters) in self._consequences(using):
             parts.append(f"{name} AS ({part})")
             bound += parameters
+        answer = f"SELECT id FROM {MOVED}"  # noqa: S608 - our own name
+        if self.is_arrival:
+            answer = f"SELECT id, told FROM {MOVED}, ({woken(MOVED)}) AS woken"  # noqa: S608 - our own name
         with connection.cursor() as cursor:
-            cursor.execute(f"WITH {', '.join(parts)} SELECT id FROM {MOVED}", bound)  # noqa: S608 - our own names
+            cursor.execute(f"WITH {', '.join(parts)} {answer}", bound)
             moved = {row[0] for row in cursor.fetchall()}
         return [subject for subject in self.subjects if subject.job_id in moved]
 

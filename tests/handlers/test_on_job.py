@@ -80,7 +80,7 @@ def test_an_event_that_nobody_handles_costs_no_statement() -> None:
     with CaptureQueriesContext(connection) as queries:
         queue_manager.create_and_queue(command="true")
     assert not [query for query in queries if "handlercall" in query["sql"]]
-    assert len(queries) == 4, [query["sql"] for query in queries]
+    assert len(queries) <= 4, [query["sql"] for query in queries]
 
 
 def test_a_handler_that_a_worker_could_not_find_again_is_refused() -> None:
