@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final
 from uuid import UUID
@@ -26,8 +26,8 @@ from container_manager.describing import short_id, title
 from container_manager.exceptions import JobValidationError
 from container_manager.models import ContainerJob
 from container_manager.models.job_queryset import JobQuerySet
-from container_manager.queue import queue_manager
 from container_manager.states import Status
+from container_manager.visibility import visible_jobs
 from container_manager.wording import cut
 
 SAMPLE: Final = 10
@@ -60,7 +60,8 @@ def bulk_page(model_admin: ModelAdmin, request: HttpRequest) -> HttpResponse:
     try:
         ticked = [UUID(value) for value in request.POST.getlist("jobs")]
         until = UUID(request.POST["until"]) if request.POST.get("until") else None
-        jobs = _ticked(ticked) if request.POST.get("scope") != "matching" else _matching(request, action, until)
+        is_matching = request.POST.get("scope") == "matching"
+        jobs = _matching(request, action, until) if is_matching else visible_jobs(request.user).filter(pk__in=ticked)
     except (JobValidationError, ValueError):
         return HttpResponseBadRequest("The filter or a job's id is wrong; go back and load the list again.")
     is_single = len(ticked) == 1 and "single" in request.POST
@@ -73,14 +74,10 @@ def bulk_page(model_admin: ModelAdmin, request: HttpRequest) -> HttpResponse:
     return _question(model_admin, request, action, jobs, back)
 
 
-def _ticked(ids: Collection[UUID]) -> JobQuerySet:
-    return JobQuerySet(ContainerJob, using=queue_manager.using).filter(pk__in=ids)
-
-
 def _matching(request: HttpRequest, action: Action, until: UUID | None) -> JobQuerySet:
     """Up to the newest that was there when it was asked, so that what is done is what was confirmed."""
     criteria = read_filter(request.GET)
-    scope = scope_of(criteria, queue_manager.using, everything="everything" in request.GET)
+    scope = scope_of(criteria, visible_jobs(request.user), everything="everything" in request.GET)
     jobs = scope.jobs.filter(status__in=set(criteria.status or Status) & action.sources)
     return jobs if until is None else jobs.filter(pk__lte=until)
 

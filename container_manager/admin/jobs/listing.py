@@ -20,8 +20,8 @@ from container_manager.describing import command_text, result_text, short_id, ti
 from container_manager.exceptions import JobValidationError
 from container_manager.filtering import JobFilter, moment, parse
 from container_manager.models import ContainerJob, ExecutorHost, JobAttempt
-from container_manager.models.job_queryset import JobQuerySet
 from container_manager.states import Outcome, Status
+from container_manager.visibility import visible_jobs
 from container_manager.wording import cut
 
 SHOWN: Final = (
@@ -156,9 +156,8 @@ def read_listing(request: HttpRequest, using: str) -> Listing:
         problems, criteria = error.message_dict, JobFilter()
     statuses = list(criteria.status)
     status = Status(statuses[0]) if len(statuses) == 1 else None
-    scope = scope_of(criteria, using, everything="everything" in request.GET)
-    if problems:
-        scope = Scope(JobQuerySet(ContainerJob, using=using).none())
+    visible = visible_jobs(request.user)
+    scope = Scope(visible.none()) if problems else scope_of(criteria, visible, everything="everything" in request.GET)
     jobs = scope.jobs.filter(status__in=statuses) if statuses else scope.jobs
     if status is not None:
         jobs = scope.jobs.filter(status=status)
@@ -190,7 +189,7 @@ def choices(request: HttpRequest, using: str) -> dict[str, Any]:
         "definitions": list(registry.all_definitions()),
         "given": {name: _given(request.GET, name) for name in CRITERIA},
         "may_add": may(request, "add"),
-        "may_run": False,
+        "may_run": may(request, "launch") and may(request, "add") and bool(registry.all_definitions()),
     }
 
 

@@ -31,9 +31,14 @@ def specification(job: ContainerJob) -> Iterator[Fact]:
     return (fact for fact in (*_what(job), *_where(job), *_limits(job), *_whence(job)) if fact.value)
 
 
+def is_secret(name: str) -> bool:
+    """Whether Django would hide the value of such a name in an error report."""
+    return _SECRET.search(name) is not None
+
+
 def masked(values: Mapping[str, Any]) -> str:
-    """One ``NAME=value`` a line; what Django would hide in an error report is hidden here too."""
-    return "\n".join(f"{name}={MASK if _SECRET.search(name) else value}" for name, value in values.items())
+    """One ``NAME=value`` a line, secrets masked."""
+    return "\n".join(f"{name}={MASK if is_secret(name) else value}" for name, value in values.items())
 
 
 def _what(job: ContainerJob) -> Iterator[Fact]:

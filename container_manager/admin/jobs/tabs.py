@@ -11,7 +11,6 @@ from django.http import QueryDict
 
 from container_manager.admin.jobs.addresses import changed
 from container_manager.filtering import JobFilter
-from container_manager.models import ContainerJob
 from container_manager.models.job_queryset import JobQuerySet
 from container_manager.states import Status
 
@@ -48,10 +47,9 @@ class Scope:
     is_windowed: bool = False
 
 
-def scope_of(criteria: JobFilter, using: str, *, everything: bool) -> Scope:
-    """``everything``: however long it takes."""
+def scope_of(criteria: JobFilter, jobs: JobQuerySet, *, everything: bool) -> Scope:
+    """Of ``jobs``, those that the user may see. ``everything``: however long it takes."""
     others = replace(criteria, status=())
-    jobs = JobQuerySet(ContainerJob, using=using)
     matching = others.apply(jobs)
     # What ended lately is bounded by the index of the history.
     if others.is_empty or others.finished_after is not None:
