@@ -45,6 +45,7 @@ class JobFilter:
     exit_code: Collection[int] = ()
     definition: Collection[str] = ()
     tenant: Collection[str] = ()
+    batch: Collection[UUID] = ()
     labels: Mapping[str, str] = field(default_factory=dict)
     error: str = ""
     search: str = ""
@@ -71,7 +72,10 @@ class JobFilter:
 
 
 _COLUMNS: Final = (
-    *((name, name, "in") for name in ("status", "queue", "worker", "outcome", "exit_code", "definition", "tenant")),
+    *(
+        (name, name, "in")
+        for name in ("status", "queue", "worker", "outcome", "exit_code", "definition", "tenant", "batch")
+    ),
     ("error", "error", "exact"),
     ("created_after", "created_at", "gte"),
     ("created_before", "created_at", "lt"),
@@ -147,7 +151,7 @@ def _id(text: str) -> UUID:
 
 _READERS: Final[dict[str, Callable[[str], Any]]] = {
     "status": _one_of(Status), "outcome": _one_of(Outcome), "queue": str, "host": str, "worker": _id,
-    "exit_code": _whole, "definition": str, "tenant": str, "label": _pair, "error": str, "search": str,
+    "exit_code": _whole, "definition": str, "tenant": str, "batch": _id, "label": _pair, "error": str, "search": str,
     "created_after": moment, "created_before": moment, "finished_after": moment, "finished_before": moment,
 }  # fmt: skip
 _SINGLE: Final = frozenset({"error", "search", "created_after", "created_before", "finished_after", "finished_before"})

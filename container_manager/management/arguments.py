@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, Final
+from uuid import UUID
 
 from django.core.management.base import CommandParser
 
@@ -36,6 +37,7 @@ def add_filters(parser: CommandParser) -> None:
     parser.add_argument("--label", **several, type=pair, metavar="K=V", help="Repeatable, all must match.")
     parser.add_argument("--definition", **several, metavar="NAME", help="Made from it; repeatable.")
     parser.add_argument("--tenant", **several, metavar="NAME", help="Repeatable.")
+    parser.add_argument("--batch", **several, type=UUID, metavar="ID", help="Queued with it; repeatable.")
     parser.add_argument("--created-after", type=moment, metavar="TIME", help="From then on; without a zone, ours.")
     parser.add_argument("--created-before", type=moment, metavar="TIME", help="Before then.")
     parser.add_argument("--error", default="", metavar="TEXT", help="The whole text of its error.")
@@ -46,7 +48,7 @@ def add_filters(parser: CommandParser) -> None:
 
 def filter_from(options: Mapping[str, Any]) -> JobFilter:
     names = (
-        "status", "queue", "host", "outcome", "exit_code", "definition", "tenant", "created_after", "created_before",
+        "status", "queue", "host", "outcome", "exit_code", "definition", "tenant", "batch", "created_after", "created_before",
         "error", "search",
     )  # fmt: skip
     return JobFilter(**{name: options[name] for name in names}, labels=dict(options["label"]))

@@ -12,7 +12,7 @@ from django.utils import timezone
 
 from container_manager.exceptions import JobValidationError
 from container_manager.filtering import JobFilter, parse
-from container_manager.models import ContainerJob, ExecutorHost, JobAttempt
+from container_manager.models import ContainerJob, ExecutorHost, JobAttempt, JobBatch
 from container_manager.models.job_queryset import JobQuerySet
 
 pytestmark = pytest.mark.django_db
@@ -46,13 +46,17 @@ def test_several_labels_must_all_match() -> None:
     assert found(labels={"team": "video", "tier": "gold"}) == {"a"}
 
 
-def test_host_worker_definition_and_tenant() -> None:
+def test_host_worker_definition_tenant_and_batch() -> None:
     host = ExecutorHost.objects.create(name="blade", executor_type="fake")
     worker = uuid4()
-    (job,) = create("a", status="running", worker=worker, definition="nightly", tenant="acme")
+    batch = JobBatch.objects.create()
+    (job,) = create("a", status="running", worker=worker, definition="nightly", tenant="acme", batch=batch)
     JobAttempt.objects.create(job=job, number=1, host=host, launched_at=timezone.now())
     create("b")
-    for criteria in ({"host": ["blade"]}, {"worker": [worker]}, {"definition": ["nightly"]}, {"tenant": ["acme"]}):
+    for criteria in (
+        {"host": ["blade"]}, {"worker": [worker]}, {"definition": ["nightly"]}, {"tenant": ["acme"]},
+        {"batch": [batch.pk]},
+    ):  # fmt: skip
         assert found(**criteria) == {"a"}
     assert found(host=["other"]) == set()
 

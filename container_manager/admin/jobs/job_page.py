@@ -17,7 +17,7 @@ from container_manager.admin.logs.selecting import Wanted, read_excerpt
 from container_manager.admin.permissions import may
 from container_manager.bulk import Action
 from container_manager.describing import command_text, run_time, short_id
-from container_manager.models import ContainerJob, JobAttempt, JobEvent
+from container_manager.models import ContainerJob, JobAttempt, JobBatch, JobEvent
 from container_manager.states import Status
 from container_manager.waiting import why_it_waits
 
@@ -83,6 +83,7 @@ def _summary(request: HttpRequest, job: ContainerJob, using: str) -> dict[str, A
         "buttons": list(_buttons(request, job)),
         "command": command_text(job),
         "error": "" if job.error == f"Exit code {job.exit_code}." else job.error,
+        "batch": JobBatch.objects.using(using).filter(pk=job.batch_id).first() if job.batch_id else None,
         "is_stopping": job.cancel_requested_at is not None and not job.is_finished,
     }
 

@@ -51,8 +51,8 @@ def scope_of(criteria: JobFilter, jobs: JobQuerySet, *, everything: bool) -> Sco
     """Of ``jobs``, those that the user may see. ``everything``: however long it takes."""
     others = replace(criteria, status=())
     matching = others.apply(jobs)
-    # What ended lately is bounded by the index of the history.
-    if others.is_empty or others.finished_after is not None:
+    # What ended lately, and what is in a batch, is bounded by an index.
+    if others.is_empty or others.finished_after is not None or others.batch:
         return Scope(matching, is_indexed=True)
     if everything:
         return Scope(matching)

@@ -52,7 +52,8 @@ def test_a_new_job_is_queued_at_once_by_those_who_may(boss: Client, client_of: C
 @pytest.mark.parametrize(
     ("field", "value"),
     [
-        ("command", "echo 'open"), ("environment", "no equals"), ("environment", "{"), ("environment", "[1]"), ("labels", "=x"), ("queue", "a b"), ("priority", "101"), ("memory_limit", "0"),
+        ("command", "echo 'open"), ("environment", "no equals"), ("environment", "{"), ("environment", "[1]"),
+        ("labels", "=x"), ("queue", "a b"), ("priority", "101"), ("memory_limit", "0"),
         ("retry_policy", "odd"), ("scheduled_for", "yesterday"),
     ],
 )  # fmt: skip

@@ -12,7 +12,7 @@ from django.test.utils import CaptureQueriesContext
 
 from container_manager import queue_manager
 from container_manager.admin.jobs.specification import MASK
-from container_manager.models import ContainerJob, ExecutorHost, JobEvent
+from container_manager.models import ContainerJob, ExecutorHost, JobBatch, JobEvent
 from tests.admin.jobs.conftest import Ran, err, out
 
 pytestmark = pytest.mark.django_db
@@ -106,6 +106,17 @@ def test_events_say_who_did_what(boss: Client) -> None:
     queue_manager.queue_job(job, actor="ada")
     shown = page(boss, job, tab="events")
     assert [(event.verb, actor) for event, actor in shown.context["events"]] == [("queue", "ada")]
+
+
+def test_a_job_of_a_batch_says_how_far_the_batch_is(boss: Client) -> None:
+    batch = JobBatch.objects.create(name="night", total=2)
+    ContainerJob.objects.create(command="true", status="completed", batch=batch)
+    job = ContainerJob.objects.create(command="true", batch=batch)
+    shown = page(boss, job).content.decode()
+    assert f"?batch={batch.pk}" in shown
+    assert "1 of 2 completed, 0 failed" in shown
+    listing = boss.get("/admin/container_manager/containerjob/", {"batch": str(batch.pk)}).context["listing"]
+    assert len(listing.rows) == 2
 
 
 def test_a_part_refreshes_alone(boss: Client) -> None:
