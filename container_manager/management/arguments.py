@@ -48,8 +48,8 @@ def add_filters(parser: CommandParser) -> None:
 
 def filter_from(options: Mapping[str, Any]) -> JobFilter:
     names = (
-        "status", "queue", "host", "outcome", "exit_code", "definition", "tenant", "batch", "created_after", "created_before",
-        "error", "search",
+        "status", "queue", "host", "outcome", "exit_code", "definition", "tenant", "batch", "created_after",
+        "created_before", "error", "search",
     )  # fmt: skip
     return JobFilter(**{name: options[name] for name in names}, labels=dict(options["label"]))
 

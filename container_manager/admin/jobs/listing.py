@@ -30,7 +30,8 @@ SHOWN: Final = (
 )  # fmt: skip
 CRITERIA: Final = {
     "search": "Search", "queue": "Queue", "host": "Host", "worker": "Worker", "outcome": "Outcome",
-    "exit_code": "Exit code", "label": "Label", "definition": "Definition", "tenant": "Tenant", "batch": "Batch", "error": "Error",
+    "exit_code": "Exit code", "label": "Label", "definition": "Definition", "tenant": "Tenant", "batch": "Batch",
+    "error": "Error",
     "created_after": "Created from", "created_before": "Created before", "finished_after": "Finished from",
     "finished_before": "Finished before",
 }  # fmt: skip
