@@ -25,7 +25,7 @@ _COLOURS: Final = {
     "alive": "green", "dead": "red", "healthy": "green", "drained": "yellow", "ok": "green", "FAIL": "bold red",
     "warn": "yellow",
 }  # fmt: skip
-_HIDDEN: Final = frozenset({"secrets", "hold_until", "worker", "unique_key", "tenant"})
+_HIDDEN: Final = frozenset({"secrets", "hold_until", "worker", "unique_key", "unique_slot", "tenant"})
 _MAY_WRAP: Final = frozenset({"message", "error", "health", "finding", "queues", "hosts"})
 """Columns that give way where the terminal is too narrow."""
 CUT: Final = "job"
@@ -44,22 +44,33 @@ def print_json(command: BaseCommand, name: str, value: Any) -> None:
 
 def print_table(command: BaseCommand, columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
     """Aligned columns, also without rich; on a terminal that takes them, with colours."""
-    cells = [["" if cell is None else printable(str(cell)) for cell in row] for row in rows]
+    cells = text_cells(rows)
     if Console is not None and command.stdout.isatty():
-        _print_rich(command, columns, cells)
+        console = console_for(command)
+        console.print(rich_table(columns, cells, console.width))
         return
     widths = [max(len(line[place]) for line in [list(columns), *cells]) for place in range(len(columns))]
     for line in [list(columns), *cells]:
         command.stdout.write("  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip())
 
 
-def _print_rich(command: BaseCommand, columns: Sequence[str], cells: list[list[str]]) -> None:
+def text_cells(rows: Sequence[Sequence[Any]]) -> list[list[str]]:
+    """What a terminal is shown of ``rows``."""
+    return [["" if cell is None else printable(str(cell)) for cell in row] for row in rows]
+
+
+def console_for(command: BaseCommand) -> Console:
+    """rich's console, with colours only where ``command`` may use them."""
     has_colours = command.style.ERROR("x") != "x"
-    console = Console(color_system="auto" if has_colours else None, highlight=False)
+    return Console(color_system="auto" if has_colours else None, highlight=False)
+
+
+def rich_table(columns: Sequence[str], cells: list[list[str]], width: int) -> Table:
+    """The table, with the column ``CUT`` cut so that a row of ``width`` stays a line."""
     if CUT in columns:
         place = columns.index(CUT)
         others = [max(len(line[other]) for line in [list(columns), *cells]) + 2 for other in range(len(columns))]
-        room = max(20, console.width - (sum(others) - others[place]))
+        room = max(20, width - (sum(others) - others[place]))
         for row in cells:
             row[place] = cut(row[place], room)
     table = Table(box=None, header_style="bold", pad_edge=False, padding=(0, 2, 0, 0))
@@ -67,7 +78,7 @@ def _print_rich(command: BaseCommand, columns: Sequence[str], cells: list[list[s
         table.add_column(column, no_wrap=column not in _MAY_WRAP, overflow="fold")
     for row in cells:
         table.add_row(*(Text(cell, style=_COLOURS.get(cell, "")) for cell in row))
-    console.print(table)
+    return table
 
 
 def job_values(job: ContainerJob) -> dict[str, Any]:

@@ -14,6 +14,7 @@ from container_manager.management.verbs.prune import PruneVerb
 from container_manager.management.verbs.run import RunVerb
 from container_manager.management.verbs.show import ShowVerb
 from container_manager.management.verbs.stats import StatsVerb
+from container_manager.management.verbs.top import TopVerb
 from container_manager.management.verbs.worker import WorkerVerb
 
 VERBS: Final[tuple[Verb, ...]] = (
@@ -24,6 +25,7 @@ VERBS: Final[tuple[Verb, ...]] = (
     LogsVerb(),
     *CHANGES,
     StatsVerb(),
+    TopVerb(),
     WorkersVerb(),
     HostsVerb(),
     HandlersVerb(),
