@@ -12,8 +12,7 @@ from django.db.models import Count, Sum
 from django.utils import timezone
 
 from container_manager.clock import DatabaseNow
-from container_manager.management.finding import short_id
-from container_manager.management.wording import title
+from container_manager.describing import short_id, title
 from container_manager.models import ContainerJob, ExecutorHost, JobAttempt, MinuteRollup, Worker
 from container_manager.models.job_queryset import JobQuerySet
 from container_manager.states import ACTIVE, Hold, Status

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 from django.core.management.base import BaseCommand
 
@@ -61,8 +61,16 @@ def text_cells(rows: Sequence[Sequence[Any]]) -> list[list[str]]:
 
 def console_for(command: BaseCommand) -> Console:
     """rich's console, with colours only where ``command`` may use them."""
-    has_colours = command.style.ERROR("x") != "x"
-    return Console(color_system="auto" if has_colours else None, highlight=False)
+    return Console(color_system=_colours(command), highlight=False)
+
+
+def error_console_for(command: BaseCommand) -> Console:
+    """The same on standard error."""
+    return Console(color_system=_colours(command), highlight=False, stderr=True)
+
+
+def _colours(command: BaseCommand) -> Literal["auto"] | None:
+    return "auto" if command.style.ERROR("x") != "x" else None
 
 
 def rich_table(columns: Sequence[str], cells: list[list[str]], width: int) -> Table:

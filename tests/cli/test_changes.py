@@ -65,3 +65,10 @@ def test_neither_ids_nor_a_filter_alone_is_enough(containers: Containers) -> Non
         assert containers("cancel", *arguments, "--yes").code == exits.USAGE
     job.refresh_from_db()
     assert job.status == Status.QUEUED
+
+
+def test_a_long_change_tells_how_far_it_is(containers: Containers) -> None:
+    queue_manager.queue_jobs([ContainerJob(command="true") for _ in range(501)])
+    answer = containers("cancel", "--all-matching", "--status", "queued", "--yes")
+    assert (answer.code, answer.out) == (exits.OK, "cancel: 501 done\n")
+    assert "500 done" in answer.err

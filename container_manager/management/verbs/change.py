@@ -10,11 +10,12 @@ from uuid import UUID
 
 from django.core.management.base import BaseCommand, CommandParser
 
-from container_manager.bulk import PAGE, Action, Change, changes
+from container_manager.bulk import Action, Change, changes
 from container_manager.exceptions import JobNotFoundError, QueueError
 from container_manager.management import exits
 from container_manager.management.arguments import ID_HELP, add_filters, add_json, filter_from
 from container_manager.management.finding import find_job
+from container_manager.management.progress import steps
 from container_manager.management.rendering import note, print_json
 from container_manager.management.verbs.base import Verb
 from container_manager.models import ContainerJob
@@ -54,14 +55,14 @@ class ChangeVerb(Verb):
 
     def _change(self, command: BaseCommand, jobs: JobQuerySet, errors: list[QueueError], *, is_json: bool) -> int:
         done: list[Change] = []
-        for change in changes(self._action, jobs, actor=_user()):
-            if change.error is not None:
-                errors.append(change.error)
-                command.stderr.write(str(change.error))
-                continue
-            done.append(change)
-            if len(done) % PAGE == 0:
-                note(command, f"{len(done):,} done")
+        with steps(command, self.name, jobs.count()) as progress:
+            for change in changes(self._action, jobs, actor=_user()):
+                progress.advance()
+                if change.error is None:
+                    done.append(change)
+                else:
+                    errors.append(change.error)
+                    progress.say(str(change.error))
         if is_json:
             changed = [{"id": change.job_id, "status": change.status} for change in done]
             print_json(command, self.name, {"done": changed, "refused": [str(error) for error in errors]})

@@ -7,11 +7,17 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from django.core.management.base import BaseCommand, CommandParser
-from django.utils import timezone
 
+from container_manager import registry
 from container_manager.describing import short_id
 from container_manager.management import exits
-from container_manager.management.arguments import add_json, delay, moment, pair, seconds, variable, variables_file
+from container_manager.management.arguments import pair, variable, variables_file
+from container_manager.management.definition_run import (
+    add_shared,
+    queue_definition,
+    start_of,
+    with_those_after_the_name,
+)
 from container_manager.management.job_output import Follower, OutputPrinter
 from container_manager.management.rendering import job_values, note, print_json
 from container_manager.management.verbs.base import Verb
@@ -32,12 +38,13 @@ class RunVerb(Verb):
     def add_arguments(self, parser: CommandParser) -> None:
         program = parser.add_argument(
             "arguments", nargs=argparse.PARSER, metavar="COMMAND",
-            help="The program and its arguments; all that follows is the job's. Put -- before it to be clear.",
+            help="The program and its arguments; all that follows is the job's. Put -- before it to be clear. "
+            "Or the name of a job definition; a program of the same name is meant by its path.",
         )  # fmt: skip
         # An image can have a command of its own.
         program.required, program.default = False, []
+        add_shared(parser)
         parser.add_argument("--image", help="Default: the setting DEFAULT_IMAGE.")
-        parser.add_argument("--name")
         parser.add_argument(
             "--env", action="append", default=[], type=variable, metavar="K[=V]",
             help="A variable; without a value, the one that is set here. Repeatable.",
@@ -48,10 +55,6 @@ class RunVerb(Verb):
         )  # fmt: skip
         parser.add_argument("--label", action="append", default=[], type=pair, metavar="K=V", help="Repeatable.")
         parser.add_argument("--queue", metavar="NAME", help="Default: default. host:NAME pins to a host.")
-        parser.add_argument("--priority", type=int, metavar="0-100", help="Higher first; default 50.")
-        when = parser.add_mutually_exclusive_group()
-        when.add_argument("--at", type=moment, metavar="TIME", help="Not before: 2030-01-31T18:00.")
-        when.add_argument("--in", dest="delay", type=delay, metavar="DELAY", help="Not before: 30s, 5m, 2h, 1d.")
         parser.add_argument("--memory-limit", type=int, metavar="MIB")
         parser.add_argument("--cpu-limit", type=float, metavar="CORES")
         parser.add_argument(
@@ -63,15 +66,14 @@ class RunVerb(Verb):
         parser.add_argument("--max-retries", type=int, metavar="N", help="Launches in all; default 3.")
         parser.add_argument("--retry-policy", metavar="NAME", help="default, never, on_failure, or one of your own.")
         parser.add_argument("--shell", action="store_true", help="Give the command, one string, to /bin/sh -c.")
-        parser.add_argument(
-            "--wait", "--follow", "-f", dest="wait", action="store_true",
-            help="Until it has ended; prints its output as it comes. Ctrl-C leaves the job running.",
-        )  # fmt: skip
-        parser.add_argument("--wait-timeout", type=seconds, metavar="SECONDS", help="Wait, but no longer than this.")
-        add_json(parser)
 
     def run(self, command: BaseCommand, options: Mapping[str, Any]) -> int:
-        job = queue_manager.create_and_queue(**_fields(options))
+        words = _words(options)
+        if words and (options["param"] or options["file"] or registry.is_known(words[0])):
+            options = with_those_after_the_name(options, words)
+            job = queue_definition(words[0], options)
+        else:
+            job = queue_manager.create_and_queue(**_fields(options))
         if options["wait"] or options["wait_timeout"] is not None:
             return self._wait(command, job, options)
         if options["json"]:
@@ -98,19 +100,21 @@ class RunVerb(Verb):
         return _exit_code(job)
 
 
+def _words(options: Mapping[str, Any]) -> list[str]:
+    words: list[str] = options["arguments"]
+    return words[1:] if words[:1] == ["--"] else words
+
+
 def _fields(options: Mapping[str, Any]) -> dict[str, Any]:
-    arguments = options["arguments"]
-    if arguments[:1] == ["--"]:
-        arguments = arguments[1:]
+    arguments = _words(options)
     environment: dict[str, str] = {}
     for variables in options["env_file"]:
         environment |= variables
-    start = timezone.now() + options["delay"] if options["delay"] is not None else options["at"]
     return {
         "command": " ".join(arguments) if options["shell"] else arguments,
         "environment": environment | dict(options["env"]),
         "labels": dict(options["label"]),
-        "scheduled_for": start,
+        "scheduled_for": start_of(options),
         **{name: options[name] for name in _GIVEN if options[name] is not None},
     }
 
