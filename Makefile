@@ -1,7 +1,7 @@
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
 .PHONY: help setup demo serve test test-sqlite test-postgres test-mariadb test-django6 services lint format types layers \
-	migrations check bench faults lock clean
+	migrations check bench faults faults-short lock clean
 .NOTPARALLEL:
 
 VENV ?= .venv
@@ -97,8 +97,11 @@ $(VENV_BENCH)/.ready: bench/requirements.txt pyproject.toml
 	$(VENV_BENCH)/bin/python -m pip install -q --no-deps -e .
 	@touch $@
 
-faults: setup ## The suite that kills and breaks things on purpose: minutes
-	$(PYTHON) -m tests.run -- -m faults $(ARGS)
+faults: setup ## The suite that kills and breaks things on purpose: an hour for each database; ARGS="postgres -- -k kill"
+	$(PYTHON) -m tests.faults.run $(ARGS)
+
+faults-short: setup ## What CI runs of it: minutes
+	$(PYTHON) -m tests.faults.run --short $(ARGS)
 
 lock: $(VENV_LOCK)/.ready ## Pin the newest versions in requirements/*.txt
 	$(VENV_LOCK)/bin/python scripts/lock.py

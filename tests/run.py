@@ -16,6 +16,7 @@ import subprocess
 import sys
 import tempfile
 import warnings
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -96,7 +97,8 @@ def absent(database: str, arguments: list[str]) -> Tally:
     return Tally(failed=count) if services.is_ci() else Tally(skipped=count)
 
 
-def main(arguments: list[str]) -> int:
+def main(arguments: list[str], *, before_total: Callable[[], None] | None = None) -> int:
+    """Run the suite on the databases named before ``--``, or on all; ``before_total`` prints what belongs before it."""
     cut = arguments.index("--") if "--" in arguments else len(arguments)
     chosen, extra = arguments[:cut] or list(databases.NAMES), arguments[cut + 1 :]
     if unknown := set(chosen) - set(databases.NAMES):
@@ -111,6 +113,8 @@ def main(arguments: list[str]) -> int:
         tally = absent(database, extra) if cause else run(database, extra)
         lines.append(f"{database}: {tally}" + (f" (no answer: {cause})" if cause else ""))
         total += tally
+    if before_total is not None:
+        before_total()
     print("", *lines, total, sep="\n", flush=True)
     return 1 if total.failed or total == Tally() else 0
 
