@@ -37,8 +37,8 @@ $(READY): requirements/dev.txt pyproject.toml
 demo: setup ## Queue a few jobs, run them, show what came of them: under a minute
 	$(PYTHON) demo/run.py
 
-serve: setup ## The demonstration's admin on http://127.0.0.1:8000/admin/
-	cd demo && ../$(PYTHON) manage.py migrate -v 0 && ../$(PYTHON) manage.py runserver 127.0.0.1:8000
+serve: setup ## The live demonstration: dashboard, worker, jobs that keep coming; PORT=8000, Ctrl-C ends it
+	$(PYTHON) demo/serve.py
 
 test: setup ## The whole suite on SQLite, PostgreSQL and MariaDB; what does not answer is skipped with its reason
 	$(PYTHON) -m tests.run -- $(ARGS)

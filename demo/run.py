@@ -60,7 +60,7 @@ def main() -> int:
             say(f"  {job.name:<20} | {line}")
     stats = queue_manager.get_queue_stats()
     say("\nThe queue now: " + ", ".join(f"{count} {name}" for name, count in stats.items()))
-    say("\nLook around: make serve, then http://127.0.0.1:8000/admin/ (user demo, password demo).")
+    say("\nThe dashboard, with jobs that keep coming: make serve, then http://127.0.0.1:8000/admin/container_manager/")
     return worker.returncode
 
 

@@ -13,15 +13,21 @@ from django.core.management import call_command
 HERE = Path(__file__).resolve().parent
 
 
-def set_up() -> None:
-    """Django is ready, the tables are there, and ``demo`` may see everything with the password ``DEMO_PASSWORD``."""
+def set_up() -> str:
+    """
+    Django is ready, the tables are there, and the user ``demo`` may do everything. Returns the password.
+
+    It is ``DEMO_PASSWORD`` of when the user was made.
+    """
     os.chdir(HERE)
     os.environ["DJANGO_SETTINGS_MODULE"] = "settings"
     django.setup()
     call_command("migrate", verbosity=0)
     users = get_user_model().objects
+    password = os.environ.get("DEMO_PASSWORD", "demo")
     if not users.filter(username="demo").exists():
-        users.create_superuser("demo", password=os.environ.get("DEMO_PASSWORD", "demo"))
+        users.create_superuser("demo", password=password)
+    return password
 
 
 if __name__ == "__main__":

@@ -72,6 +72,12 @@ def moment(value: datetime | None, form: str = "ago") -> SafeString | str:
     return format_html('<time datetime="{}" title="{}">{}</time>', wording.iso(value), title, shown)
 
 
+@register.simple_tag
+def seconds(value: float | None) -> str:
+    """A duration in one unit; nothing where nothing was measured."""
+    return "-" if value is None else wording.duration(value)
+
+
 @register.inclusion_tag("admin/container_manager/includes/badge.html")
 def status_badge(status: str) -> dict[str, str]:
     """A job's status as icon, word and colour."""

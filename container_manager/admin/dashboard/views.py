@@ -1,4 +1,4 @@
-"""The parts of the dashboard, whole on the app's index and one by one to refresh it."""
+"""The parts of the dashboard, whole on the app's index and one by one to refresh them."""
 
 from __future__ import annotations
 
@@ -10,11 +10,17 @@ from django.contrib import admin
 from django.db.models import Model
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import URLPattern, path, reverse
+from django.utils import timezone
 
+from container_manager.admin.dashboard.attention import items
+from container_manager.admin.dashboard.charts import charts
+from container_manager.admin.dashboard.fleet import host_states, worker_states
+from container_manager.admin.dashboard.history import WINDOWS
+from container_manager.admin.dashboard.queues import queues
 from container_manager.admin.dashboard.states import tiles
 from container_manager.admin.pages import fragment
 from container_manager.admin.permissions import may, require
-from container_manager.models import ContainerJob, MinuteRollup
+from container_manager.models import ContainerJob, ExecutorHost, MinuteRollup, Worker
 from container_manager.queue import queue_manager
 
 
@@ -28,20 +34,57 @@ class Part:
 
     @property
     def template(self) -> str:
-        return f"dashboard/{self.name}.html"
+        return f"admin/container_manager/dashboard/{self.name}.html"
 
 
 def _states(request: HttpRequest, using: str) -> Mapping[str, Any]:
-    return {"tiles": list(tiles(using))}
+    return {"tiles": list(tiles(using, timezone.now()))}
 
 
-PARTS: Final = {part.name: part for part in (Part("states", ContainerJob, _states),)}
+def _attention(request: HttpRequest, using: str) -> Mapping[str, Any]:
+    seen = {"with_hosts": may(request, "view", ExecutorHost), "with_workers": may(request, "view", Worker)}
+    return {"items": items(using, timezone.now(), **seen)}
+
+
+def _charts(request: HttpRequest, using: str) -> Mapping[str, Any]:
+    window = WINDOWS.get(request.GET.get("window", ""), WINDOWS["1h"])
+    return {"window": window.name, "windows": list(WINDOWS), "charts": charts(window, using)}
+
+
+def _queues(request: HttpRequest, using: str) -> Mapping[str, Any]:
+    return {"queues": queues(using, timezone.now())}
+
+
+def _hosts(request: HttpRequest, using: str) -> Mapping[str, Any]:
+    return {"hosts": host_states(using)}
+
+
+def _workers(request: HttpRequest, using: str) -> Mapping[str, Any]:
+    return {"workers": worker_states(using)}
+
+
+PARTS: Final = {
+    part.name: part
+    for part in (
+        Part("states", ContainerJob, _states),
+        Part("attention", ContainerJob, _attention),
+        Part("charts", ContainerJob, _charts),
+        Part("queues", ContainerJob, _queues),
+        Part("hosts", ExecutorHost, _hosts),
+        Part("workers", Worker, _workers),
+    )
+}
 
 
 def dashboard(request: HttpRequest) -> dict[str, Mapping[str, Any]]:
-    """What the templates of the parts that the user may see are given, by name."""
+    """The parts that the user may see, by name, each as its template needs it."""
     using = queue_manager.using
-    return {name: part.read(request, using) for name, part in PARTS.items() if may(request, "view", part.model)}
+    query = request.GET.urlencode()
+    return {
+        name: {"name": name, "template": part.template, "query": query, **part.read(request, using)}
+        for name, part in PARTS.items()
+        if may(request, "view", part.model)
+    }
 
 
 @admin.register(MinuteRollup)
@@ -69,4 +112,4 @@ class DashboardAdmin(admin.ModelAdmin):
             raise Http404(f"The dashboard has no part {name!r}.")
         part = PARTS[name]
         require(request, "view", part.model)
-        return fragment(self, request, part.template, part.read(request, queue_manager.using))
+        return fragment(self, request, f"dashboard/{name}.html", {"part": part.read(request, queue_manager.using)})

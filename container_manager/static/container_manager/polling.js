@@ -10,6 +10,7 @@ const text = live?.querySelector(".cm-live-text");
 
 const pending = new Set();
 const shown = new WeakMap();
+const kept = new WeakMap();
 let failures = 0;
 let staleSince = null;
 let timer = 0;
@@ -58,6 +59,17 @@ function isElsewhere(xhr, path) {
   return xhr.responseURL && new URL(xhr.responseURL).pathname !== new URL(path, location.href).pathname;
 }
 
+// What was open stays open, and the keyboard stays where it was.
+function remember(element) {
+  const open = [...element.querySelectorAll("details[id][open]")].map((details) => details.id);
+  const active = element.contains(document.activeElement) ? document.activeElement : null;
+  const selector = active && (active.id ? `#${CSS.escape(active.id)}` : active.matches("a[href]") && `a[href="${CSS.escape(active.getAttribute("href"))}"]`);
+  kept.set(element, () => {
+    for (const id of open) document.getElementById(id)?.setAttribute("open", "");
+    if (selector) element.querySelector(selector)?.focus({ preventScroll: true });
+  });
+}
+
 document.addEventListener("htmx:beforeRequest", (event) => {
   if (isPolled(event)) pending.add(event.detail.elt);
 });
@@ -74,7 +86,13 @@ document.addEventListener("htmx:beforeSwap", (event) => {
     // The same again is left alone: what the reader marked or focused stays.
     if (shown.get(elt) === xhr.responseText) event.detail.shouldSwap = false;
     shown.set(elt, xhr.responseText);
+    if (event.detail.shouldSwap) remember(elt);
   }
+});
+
+document.addEventListener("htmx:afterSettle", (event) => {
+  kept.get(event.target)?.();
+  kept.delete(event.target);
 });
 
 document.addEventListener("htmx:afterRequest", (event) => {
