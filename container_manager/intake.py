@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from contextlib import nullcontext
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext
 from datetime import datetime, timedelta
 from typing import Any, Final, Literal, get_args
 from uuid import UUID
@@ -12,7 +12,7 @@ from django.db import IntegrityError, connections, transaction
 from django.db.models import Case, Value, When
 from django.utils import timezone
 
-from container_manager import conf, lifecycle
+from container_manager import conf, lifecycle, telemetry
 from container_manager.conflicts import retry_on_conflict
 from container_manager.exceptions import (
     DuplicateJobError,
@@ -61,7 +61,8 @@ def queue_one(
     try:
         job.validate_specification()
         check_capacity(1, using)
-        return _enter(job, using, on_conflict=on_conflict, actor=actor)
+        with _published([job]):
+            return _enter(job, using, on_conflict=on_conflict, actor=actor)
     except InvalidTransitionError as error:
         job.priority, job.scheduled_for = before
         raise _moved_meanwhile(job, using, error) from error
@@ -89,7 +90,8 @@ def queue_many(jobs: Sequence[ContainerJob], *, using: str, actor: str = lifecyc
     new = [job for job in jobs if job._state.adding]
     known = [job for job in jobs if not job._state.adding]
     stamps = {job.pk: stamp for job, stamp in zip(jobs, _stamps(len(jobs)), strict=True)}
-    with naming_the_holder(ContainerJob.objects.using(using), [job.unique_key for job in jobs]):
+    keyed = naming_the_holder(ContainerJob.objects.using(using), [job.unique_key for job in jobs])
+    with _published(jobs), keyed:
         moved = [
             _move([job for job in known if job.status == source], source, stamps, using, actor)
             for source in (Status.PENDING, Status.FAILED)
@@ -130,7 +132,7 @@ def dequeue_many(jobs: Sequence[ContainerJob], *, using: str, actor: str) -> set
 
 def clone(job: ContainerJob, changes: Mapping[str, Any], *, using: str) -> ContainerJob:
     """See ``JobQueueManager.clone_job``."""
-    own = {"id", "created_at", "unique_key", "priority", "max_retries"}
+    own = {"id", "created_at", "unique_key", "priority", "max_retries", "trace_context"}
     fields = {
         field.attname: getattr(job, field.attname)
         for field in ContainerJob._meta.concrete_fields
@@ -171,6 +173,23 @@ def _refuse_status(job: ContainerJob) -> None:
         raise JobAlreadyQueuedError(f"Job {job.pk} is {job.status} already; it cannot be queued twice.")
 
 
+@contextmanager
+def _published(jobs: Sequence[ContainerJob]) -> Iterator[None]:
+    """Where the process traces, the jobs carry the context of the span in which they are queued."""
+    if not telemetry.is_tracing() or not jobs:
+        yield
+        return
+    with telemetry.publishing([job.queue for job in jobs], [job.pk for job in jobs]) as context:
+        for job in jobs:
+            job.trace_context = context
+        yield
+
+
+def _traced(job: ContainerJob) -> dict[str, Any]:
+    """What a row that is there already gets of it."""
+    return {"trace_context": job.trace_context} if telemetry.is_tracing() else {}
+
+
 def _enter(job: ContainerJob, using: str, *, on_conflict: OnConflict, actor: str) -> ContainerJob:
     """
     The job that is in the queue now: ``job``, or with ``return`` the one that holds its key.
@@ -208,7 +227,7 @@ def _put_keyed(job: ContainerJob, replaced: ContainerJob | None, using: str, *, 
 
 def _put(job: ContainerJob, using: str, *, actor: str) -> None:
     if not job._state.adding:
-        job.mark_as_queued(priority=job.priority, actor=actor)
+        job.mark_as_queued(priority=job.priority, actor=actor, **_traced(job))
         return
     before = job.status, job.queued_at
     rows, key = ContainerJob.objects.using(using), job.unique_key
@@ -279,6 +298,7 @@ def _queued_values(job: ContainerJob, queued_at: datetime) -> dict[str, Any]:
         "scheduled_for": job.scheduled_for, "max_retries": job.max_retries,
         "expires_at": job.expiry(queued_at, job.scheduled_for),
         **({"unique_slot": slot_of(job.unique_key)} if job.status == Status.FAILED else {}),
+        **_traced(job),
     }  # fmt: skip
 
 

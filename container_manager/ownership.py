@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import time
+from dataclasses import dataclass, field
 from uuid import UUID
 
 from container_manager.lifecycle import Subject
@@ -18,6 +19,8 @@ class Claim:
     number: int
     host: ExecutorHost
     worker: UUID
+    claimed_at_ns: int = field(default_factory=time.time_ns, compare=False)
+    """By this process's clock, in nanoseconds since the epoch."""
 
     @property
     def subject(self) -> Subject:

@@ -25,7 +25,7 @@ _COLOURS: Final = {
     "alive": "green", "dead": "red", "healthy": "green", "drained": "yellow", "ok": "green", "FAIL": "bold red",
     "warn": "yellow",
 }  # fmt: skip
-_HIDDEN: Final = frozenset({"secrets", "hold_until", "worker", "unique_key", "unique_slot", "tenant"})
+_HIDDEN: Final = frozenset({"secrets", "hold_until", "worker", "unique_key", "unique_slot", "tenant", "trace_context"})
 _MAY_WRAP: Final = frozenset({"message", "error", "health", "finding", "queues", "hosts"})
 """Columns that give way where the terminal is too narrow."""
 CUT: Final = "job"

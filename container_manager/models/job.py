@@ -122,6 +122,10 @@ class ContainerJob(Specification, GuardedModel):
     result = models.JSONField(null=True, blank=True)
     progress = models.PositiveSmallIntegerField(null=True, blank=True)
 
+    trace_context = models.JSONField(
+        null=True, blank=True, editable=False, help_text=_("W3C context of the span that queued it.")
+    )
+
     objects = JobQuerySet.as_manager()
 
     guarded_fields: ClassVar[frozenset[str]] = frozenset({

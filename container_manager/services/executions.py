@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from functools import lru_cache
 
-from container_manager import conf
+from container_manager import conf, telemetry
 from container_manager.executors import Executor, executor_class
 from container_manager.models import ContainerJob, ExecutorHost, Installation
 from container_manager.ownership import Claim
@@ -43,7 +43,8 @@ def image_of(job: ContainerJob) -> str:
 def build_spec(claim: Claim, installation: str) -> JobSpec:
     """What the executor is told: the job's columns, resolved. ``ValueError`` for a command that cannot be split."""
     job = claim.job
-    environment = {**(job.environment_template.environment if job.environment_template else {}), **job.environment}
+    shared = job.environment_template.environment if job.environment_template else {}
+    environment = {**telemetry.variables(job.trace_context), **shared, **job.environment}
     if job.shell:
         command: tuple[str, ...] = ("/bin/sh", "-c", job.command)
     else:

@@ -10,7 +10,7 @@ from uuid import UUID
 
 from django.db import transaction
 
-from container_manager import conf, lifecycle
+from container_manager import conf, lifecycle, telemetry
 from container_manager.clock import DatabaseNow
 from container_manager.conflicts import retry_on_conflict
 from container_manager.models import TABLES, ContainerJob, JobAttempt
@@ -36,6 +36,9 @@ def record_started(claims: Sequence[tuple[Claim, str]], using: str, *, owner: UU
     if rest:
         before = JobAttempt.objects.using(using).filter(pk__in=rest, worker=owner, active_job__status=Status.RUNNING)
         recorded |= set(before.values_list("pk", flat=True))
+    for claim, _ in claims if telemetry.is_tracing() else ():
+        if claim.attempt_id in recorded:
+            _trace(claim)
     return recorded
 
 
@@ -61,6 +64,13 @@ def _record_started(claims: Sequence[tuple[Claim, str]], using: str, owner: UUID
     return recorded
 
 
+def _trace(claim: Claim, error: str = "") -> None:
+    job = claim.job
+    telemetry.launched(
+        job.queue, job.pk, claim.number, context=job.trace_context, claimed_at_ns=claim.claimed_at_ns, error=error
+    )
+
+
 def record_launch_failure(claim: Claim, result: LaunchResult, using: str) -> Status | None:
     """
     The attempt is closed; the job waits for its next try, or has FAILED for good. Atomic.
@@ -71,6 +81,7 @@ def record_launch_failure(claim: Claim, result: LaunchResult, using: str) -> Sta
     job = claim.job
     failures = job.retry_count + 1
     is_final = not result.is_transient or failures >= job.max_retries
+    _trace(claim, result.error or "The launch failed.")
     policy = conf.retry_policies().get(job.retry_policy) or conf.retry_policies()[""]
     values: dict[str, Any] = {"retry_count": failures, "error": clean_text(result.error), "outcome": result.outcome}
     if is_final:
