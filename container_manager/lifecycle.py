@@ -145,6 +145,14 @@ def record(
     append_events(tables.jobs, tables.events, using, subjects, shared)
 
 
+def record_rescue(
+    tables: Tables, using: str, subject: Subject, status: Status, *, actor: str, message: str
+) -> None:  # fmt: skip
+    """The attempt, whose job stays in ``status``, has another owner: its event, and after the commit its signal."""
+    record(tables, using, [subject], Verb.RESCUE, actor=actor, message=message)
+    _announce(tables, using, [subject], verb=Verb.RESCUE, status=status, actor=actor, message=message)
+
+
 def check_move(source: str, target: str) -> bool:
     """Whether ``TRANSITIONS`` has this edge."""
     return target in TRANSITIONS[Status(source)]

@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Any
 
 from django.db.models import Count
-from prometheus_client.core import GaugeMetricFamily
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.metrics_core import Metric
 
 from container_manager.models import ExecutorHost, JobAttempt, Worker
@@ -45,6 +45,7 @@ def _hosts(using: str, now: datetime) -> Iterator[Metric]:
     up = GaugeMetricFamily("cm_host_up", "1 = its engine answered when last asked, and is its own.", labels=["host"])
     active = GaugeMetricFamily("cm_host_active", "1 = takes jobs, 0 = drained.", labels=["host"])
     failures = GaugeMetricFamily("cm_host_failures", "Failures of its engine in a row.", labels=["host"])
+    errors = CounterMetricFamily("cm_executor_errors", "Failures of its engine in all.", labels=["host"])
     served = GaugeMetricFamily(
         "cm_host_reached_age_seconds", "Since a worker last reached its engine.", labels=["host"]
     )
@@ -55,11 +56,12 @@ def _hosts(using: str, now: datetime) -> Iterator[Metric]:
         up.add_metric([host.name], float(bool(host.engine_id) and not host.health_error))
         active.add_metric([host.name], float(host.is_active))
         failures.add_metric([host.name], host.failures)
+        errors.add_metric([host.name], host.error_count)
         if host.served_at is not None:
             served.add_metric([host.name], max(0.0, (now - host.served_at).total_seconds()))
         slots.add_metric([host.name], host.max_concurrent_jobs)
         used.add_metric([host.name], in_hand.get(host.pk, 0))
-    yield from (up, active, failures, served, slots, used)
+    yield from (up, active, failures, errors, served, slots, used)
 
 
 def _open_attempts(by: str, using: str) -> dict[Any, int]:

@@ -23,14 +23,16 @@ def metrics(using: str) -> Iterator[Metric]:
     )
     retried = CounterMetricFamily("cm_jobs_retried", "Attempts that are followed by another.", labels=["queue"])
     released = CounterMetricFamily("cm_jobs_released", "Claims given back before anything started.", labels=["queue"])
+    rescued = CounterMetricFamily("cm_rescues", "Attempts taken over from a dead worker.", labels=["queue"])
     for row in totals:
+        rescued.add_metric([row.queue], row.rescued)
         for status in (Status.COMPLETED, Status.FAILED, Status.CANCELLED):
             finished.add_metric([row.queue, status.value], getattr(row, status.value))
         for outcome, column in OUTCOMES.items():
             outcomes.add_metric([row.queue, outcome.value], getattr(row, column))
         retried.add_metric([row.queue], row.retried)
         released.add_metric([row.queue], row.released)
-    yield from (finished, outcomes, retried, released)
+    yield from (finished, outcomes, retried, released, rescued)
     wait = HistogramMetricFamily(
         "cm_job_wait_seconds", "From when a job could run to its launch; jobs with one launch.", labels=["queue"]
     )

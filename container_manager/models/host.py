@@ -65,6 +65,9 @@ class ExecutorHost(models.Model):
     checked_at = models.DateTimeField(null=True, blank=True)
     health_error = models.TextField(blank=True, default="", help_text=_("Why it is not healthy; empty = healthy."))
     failures = models.PositiveIntegerField(default=0, help_text=_("Engine failures in a row."))
+    error_count = models.PositiveBigIntegerField(
+        default=0, editable=False, help_text=_("Engine failures since the beginning.")
+    )
     retry_at = models.DateTimeField(null=True, blank=True, help_text=_("No launches before this moment."))
     served_at = models.DateTimeField(
         null=True,

@@ -31,7 +31,8 @@ class MinuteRollup(models.Model):
 
     Added to by every worker, never set. ``completed``, ``failed`` and ``cancelled`` are jobs that
     ended, ``retried`` attempts that ended and are followed by another, ``released`` claims given back
-    before anything started. Buckets are not cumulative: each counts its own range.
+    before anything started, ``rescued`` attempts taken over from a dead worker.
+    Buckets are not cumulative: each counts its own range.
     ``wait_...``: from when a job could first run to its launch, of jobs that needed one launch;
     ``run_...``: from the start of the last attempt to its end.
     """
@@ -43,6 +44,7 @@ class MinuteRollup(models.Model):
     cancelled = models.PositiveBigIntegerField(default=0)
     retried = models.PositiveBigIntegerField(default=0)
     released = models.PositiveBigIntegerField(default=0)
+    rescued = models.PositiveBigIntegerField(default=0)
     wait_seconds = models.FloatField(default=0.0)
     run_seconds = models.FloatField(default=0.0)
 

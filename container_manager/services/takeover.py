@@ -12,7 +12,7 @@ from container_manager.models import TABLES, ContainerJob, JobAttempt
 from container_manager.ownership import Claim
 from container_manager.services.finishing import Ending, finish
 from container_manager.services.recording import record_started
-from container_manager.states import ACTIVE, Outcome, Status, Verb
+from container_manager.states import ACTIVE, Outcome, Status
 
 
 def commit_takeover(attempt: JobAttempt, worker: UUID, using: str, *, reason: str) -> bool:
@@ -32,7 +32,8 @@ def commit_takeover(attempt: JobAttempt, worker: UUID, using: str, *, reason: st
             transaction.set_rollback(True, using=using)
             return False
         if attempt.worker is not None:
-            lifecycle.record(TABLES, using, [subject], Verb.RESCUE, actor=str(worker), message=reason)
+            status = Status(attempt.job.status)
+            lifecycle.record_rescue(TABLES, using, subject, status, actor=str(worker), message=reason)
     return True
 
 

@@ -8,6 +8,8 @@ from datetime import timedelta
 from functools import partial
 from typing import Final
 
+from django.db.models import F
+
 from container_manager import conf
 from container_manager.clock import DatabaseNow
 from container_manager.exceptions import ConfigurationError, ExecutorUnavailableError
@@ -87,7 +89,8 @@ class HostMonitor:
             logger.warning("host %s is down: %s", self.host, error, extra={"host": self.host.name})
         self.error = error
         self._write(
-            failures=self._failures, health_error=error[:2000], checked_at=DatabaseNow(),
+            failures=self._failures, error_count=F("error_count") + 1, health_error=error[:2000],
+            checked_at=DatabaseNow(),
             retry_at=DatabaseNow() + timedelta(seconds=pause),
         )  # fmt: skip
 

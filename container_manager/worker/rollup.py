@@ -27,7 +27,7 @@ logger = logging.getLogger(__name__)
 KEEP: Final = timedelta(days=31)
 BATCH: Final = 1_000
 _ENDS: Final = {Verb.COMPLETE: "completed", Verb.FAIL: "failed", Verb.CANCEL: "cancelled"}
-_GOES_ON: Final = {Verb.RETRY: "retried", Verb.RELEASE: "released"}
+_GOES_ON: Final = {Verb.RETRY: "retried", Verb.RELEASE: "released", Verb.RESCUE: "rescued"}
 _COUNTERS: Final = ("retry_count", "rerun_count", "infra_rerun_count", "rescue_count")
 _TIMES: Final = ("queued_at", "scheduled_for", "launched_at", "started_at", "finished_at")
 
@@ -94,7 +94,7 @@ class Rollup:
                 found = {_GOES_ON[verb]: 1}
             if row is None:  # deleted meanwhile
                 continue
-            if row["outcome"]:
+            if row["outcome"] and verb is not Verb.RESCUE:  # its end comes by itself
                 found[OUTCOMES[Outcome(row["outcome"])]] = 1
             moment = row["finished_at"] or timezone.now()
             for minute in (moment.replace(second=0, microsecond=0), TOTAL):

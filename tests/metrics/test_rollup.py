@@ -11,11 +11,13 @@ import pytest
 from django.db import OperationalError, connection, transaction
 from django.test import override_settings
 from django.utils import timezone
+from uuid_utils.compat import uuid7
 
-from container_manager import queue_manager
+from container_manager import claiming, queue_manager, signals
 from container_manager.executors.fake import Script
-from container_manager.models import ContainerJob, ExecutorHost, MinuteRollup
+from container_manager.models import ContainerJob, ExecutorHost, JobAttempt, MinuteRollup
 from container_manager.models.rollup import BUCKET_BOUNDS, OUTCOMES, RUN_BUCKETS, TOTAL, WAIT_BUCKETS, bucket
+from container_manager.services.takeover import commit_takeover
 from container_manager.worker import rollup
 from container_manager.worker.rollup import KEEP, Rollup, add_counts
 
@@ -190,3 +192,22 @@ def test_a_job_moved_in_a_transaction_that_rolls_back_is_not_counted() -> None:
         transaction.set_rollback(True)
     statistics.close()
     assert not MinuteRollup.objects.exists()
+
+
+def test_a_rescue_is_told_by_its_signal_and_counted_without_the_attempts_end(host: ExecutorHost) -> None:
+    seen: list[Any] = []
+
+    def receive(job: ContainerJob, **_: Any) -> None:
+        seen.append(job.pk)
+
+    signals.job_rescued.connect(receive, sender=ContainerJob)
+    statistics = Rollup("default")
+    statistics.open()
+    job = queue_manager.create_and_queue(command="x")
+    claim = claiming.claim(host, uuid7(), queue="default", limit=1, using="default")[0]
+    assert commit_takeover(JobAttempt.objects.get(pk=claim.attempt_id), uuid7(), "default", reason="It died.")
+    signals.job_rescued.disconnect(receive, sender=ContainerJob)
+    statistics.close()
+    assert seen == [job.pk]
+    assert totals().rescued == 1
+    assert outcomes(totals()) == {}

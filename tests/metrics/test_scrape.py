@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import timedelta
+from threading import Event
 from typing import Any
 
 import pytest
@@ -17,11 +18,15 @@ from prometheus_client.openmetrics import parser as openmetrics
 from uuid_utils.compat import uuid7
 
 from container_manager import queue_manager
+from container_manager.exceptions import ExecutorUnavailableError
 from container_manager.executors.fake import Script
 from container_manager.metrics import views
 from container_manager.metrics.collector import QueueCollector
 from container_manager.models import ContainerJob, ExecutorHost, Worker
+from container_manager.services import executor_for
 from container_manager.states import Hold
+from container_manager.worker.calls import Calls
+from container_manager.worker.health import HostMonitor
 from tests.metrics.conftest import Samples, sample
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -100,7 +105,7 @@ def test_workers_and_hosts_are_seen(
             id=uuid7(), node="box", process_id=1, concurrency=concurrency, started_at=now,
             heartbeat_at=now - timedelta(seconds=age),
         )  # fmt: skip
-    ExecutorHost.objects.filter(pk=host.pk).update(health_error="away", failures=4, is_active=False)
+    ExecutorHost.objects.filter(pk=host.pk).update(health_error="away", failures=4, error_count=9, is_active=False)
     samples = scrape()
     assert sample(samples, "cm_workers", node="box", state="alive") == 1
     assert sample(samples, "cm_workers", node="box", state="dead") == 1
@@ -108,9 +113,26 @@ def test_workers_and_hosts_are_seen(
     assert sample(samples, "cm_worker_heartbeat_age_seconds", node="box") == pytest.approx(4_000, abs=20)
     assert sample(samples, "cm_host_up", host="fake") == 0
     assert sample(samples, "cm_host_failures", host="fake") == 4
+    assert sample(samples, "cm_executor_errors_total", host="fake") == 9
     assert sample(samples, "cm_host_active", host="fake") == 0
     assert sample(samples, "cm_host_slots", host="fake") == 50
     assert 0 <= sample(samples, "cm_host_reached_age_seconds", host="fake") < 60
+
+
+def test_an_engine_that_is_away_is_counted_and_its_return_is_no_reason_to_forget(host: ExecutorHost) -> None:
+    answered = Event()
+    calls = Calls("test", 1, answered)
+    monitor = HostMonitor(host, executor_for(host, "abc12345"), calls, "default")
+    monitor.note(ExecutorUnavailableError("away"))
+    host.refresh_from_db()
+    assert (host.failures, host.error_count) == (1, 1)
+    monitor._next_check = 0.0
+    monitor.tick()
+    assert answered.wait(60)
+    calls.deliver()
+    host.refresh_from_db()
+    assert (host.failures, host.error_count) == (0, 1)
+    calls.close()
 
 
 def test_no_label_is_an_id(host: ExecutorHost, drain: Callable[..., None], scrape: Callable[[], Samples]) -> None:
