@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from importlib.util import find_spec
 from pathlib import Path
+
+import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 EXTRAS = {
@@ -48,5 +51,17 @@ def test_a_project_that_uses_no_extra_imports_none() -> None:
     assert packages.isdisjoint(EXTRAS)
 
 
-def test_metrics_import_their_library_and_no_other() -> None:
-    assert imported_packages("import container_manager.urls") & EXTRAS == {"prometheus_client"}
+USES = {
+    "container_manager.urls": {"prometheus_client"},
+    "container_manager.management.command": {"rich"},
+    "container_manager.task_backend": {"django_tasks"},
+    "container_manager.api.urls": {"django_filters", "drf_spectacular", "requests", "rest_framework"},
+    "container_manager.telemetry": set(),
+}
+"""What whoever imports a face imports with it. REST framework takes requests where it is; Django 6 needs no backport."""
+
+
+@pytest.mark.parametrize(("module", "extras"), USES.items(), ids=list(USES))
+def test_a_face_imports_its_own_libraries_and_no_others(module: str, extras: set[str]) -> None:
+    expected = extras - ({"django_tasks"} if find_spec("django.tasks") else set())
+    assert imported_packages(f"import {module}") & EXTRAS == expected
