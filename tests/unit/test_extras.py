@@ -58,7 +58,7 @@ USES = {
     "container_manager.api.urls": {"django_filters", "drf_spectacular", "requests", "rest_framework"},
     "container_manager.telemetry": set(),
 }
-"""What whoever imports a face imports with it. REST framework takes requests where it is; Django 6 needs no backport."""
+"""What whoever imports a face imports too. REST framework takes requests where it is; Django 6 needs no backport."""
 
 
 @pytest.mark.parametrize(("module", "extras"), USES.items(), ids=list(USES))
