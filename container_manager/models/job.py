@@ -277,7 +277,11 @@ class ContainerJob(Specification, GuardedModel):
         """When a job queued so has waited for too long; ``None`` = never."""
         if self.queue_timeout_seconds is None:
             return None
-        return max(queued_at, scheduled_for or queued_at) + timedelta(seconds=self.queue_timeout_seconds)
+        try:
+            return max(queued_at, scheduled_for or queued_at) + timedelta(seconds=self.queue_timeout_seconds)
+        except OverflowError:
+            # After the last of all dates.
+            return None
 
     def save_guarded(self, changes: dict[str, Any], using: str) -> None:
         if "status" not in self._loaded:  # deferred

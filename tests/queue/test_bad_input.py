@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -206,3 +206,9 @@ def test_the_longest_and_the_largest_fit_into_every_database() -> None:
     assert (row.name, row.command, row.environment) == (job.name, job.command, job.environment)
     assert (row.memory_limit, row.timeout_seconds, row.max_retries) == (2**31 - 1,) * 3
     assert row.expires_at == job.expires_at
+
+
+def test_a_limit_beyond_the_last_of_all_dates_is_never_reached() -> None:
+    last = datetime(9999, 12, 31, 23, 59, tzinfo=UTC)
+    job = queue_manager.create_and_queue(command="true", schedule_for=last, queue_timeout_seconds=2**31 - 1)
+    assert (job.status, job.expires_at) == ("queued", None)
