@@ -12,6 +12,7 @@ from django.apps import apps
 from django.conf import settings as django_settings
 from django.core import checks
 from django.db import connections
+from django.utils.module_loading import import_string
 
 from container_manager import conf
 from container_manager.handlers import webhooks
@@ -59,7 +60,7 @@ def check_settings(**_: Any) -> list[checks.CheckMessage]:
 
 
 def _check_values() -> list[checks.CheckMessage]:
-    found = [*_check_ranges(), *_check_names(), *_check_policies(), *_check_handlers()]
+    found = [*_check_ranges(), *_check_names(), *_check_hooks(), *_check_policies(), *_check_handlers()]
     if conf.get("HEARTBEAT_INTERVAL") * 3 > conf.get("WORKER_TIMEOUT"):
         found.append(
             checks.Error(
@@ -105,6 +106,20 @@ def _check_names() -> Iterator[checks.CheckMessage]:
                 hint=conf.SETTINGS["EXECUTORS"].help,
                 id="container_manager.E010",
             )
+
+
+def _check_hooks() -> Iterator[checks.CheckMessage]:
+    path = conf.get("VISIBLE_JOBS")
+    try:
+        is_callable = not path or callable(import_string(path))
+    except ImportError:
+        is_callable = False
+    if not is_callable:
+        yield checks.Error(
+            f"VISIBLE_JOBS is {path!r}, which cannot be imported or called.",
+            hint=conf.SETTINGS["VISIBLE_JOBS"].help,
+            id="container_manager.E014",
+        )
 
 
 def _check_policies() -> Iterator[checks.CheckMessage]:

@@ -4,7 +4,12 @@ from __future__ import annotations
 
 from typing import Any, ClassVar
 
-from drf_spectacular.renderers import OpenApiJsonRenderer, OpenApiYamlRenderer
+from drf_spectacular.renderers import (
+    OpenApiJsonRenderer,
+    OpenApiJsonRenderer2,
+    OpenApiYamlRenderer,
+    OpenApiYamlRenderer2,
+)
 from rest_framework.request import Request
 from rest_framework.response import Response
 
@@ -17,7 +22,9 @@ class SchemaView(QueueView):
 
     # DRF's way of leaving a view out of the document.
     schema: Any = None
-    renderer_classes: ClassVar[list[Any]] = [OpenApiYamlRenderer, OpenApiJsonRenderer]
+    renderer_classes: ClassVar[list[Any]] = [
+        OpenApiYamlRenderer, OpenApiYamlRenderer2, OpenApiJsonRenderer, OpenApiJsonRenderer2,
+    ]  # fmt: skip
 
     def get(self, request: Request, *args: Any, **kwargs: Any) -> Response:
         return Response(document())

@@ -12,7 +12,7 @@ from container_manager.bulk import Action
 from container_manager.filtering import JobFilter
 from container_manager.models import ContainerJob, EnvironmentTemplate, ExecutorHost, JobAttempt, JobEvent, Worker
 from container_manager.states import Hold, Outcome, Status, StopReason
-from container_manager.validation import LARGEST_INTEGER
+from container_manager.validation import LARGEST_INTEGER, QUEUE_NAME
 
 MOST_IDS: Final = 1_000
 
@@ -116,6 +116,7 @@ class JobWriteSerializer(StrictSerializer, RowSerializer):
         "name", queryset=EnvironmentTemplate.objects.all(), required=False, allow_null=True
     )
     labels = PairsField(required=False)
+    queue = serializers.RegexField(rf"^{QUEUE_NAME.pattern}$", required=False)
     definition = serializers.CharField(required=False, max_length=200)
     parameters = ObjectField(required=False)
     is_queued = serializers.BooleanField(required=False)

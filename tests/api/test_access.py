@@ -7,9 +7,12 @@ from typing import Any
 
 import pytest
 from django.contrib.auth.models import User
+from django.core.cache import cache
 from rest_framework.permissions import IsAdminUser
 from rest_framework.settings import api_settings
+from rest_framework.throttling import UserRateThrottle
 
+from container_manager.api.views import QueueView
 from container_manager.bulk import Action
 from container_manager.models import ContainerJob
 from container_manager.models.job_queryset import JobQuerySet
@@ -128,3 +131,20 @@ def test_the_projects_own_permissions_still_apply(
     monkeypatch.setattr(api_settings, "DEFAULT_PERMISSION_CLASSES", [IsAdminUser])
     problem(Api(user_with("view_containerjob")).get("/jobs/"), 403, "forbidden")
     assert Api(User.objects.create_superuser("root")).get("/jobs/").status_code == 200
+
+
+def test_the_projects_throttles_still_apply_and_say_when_to_come_back(
+    api: Api, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class OnceAnHour(UserRateThrottle):
+        rate = "1/hour"
+        scope = "test_of_throttles"
+
+    cache.clear()
+    monkeypatch.setattr(QueueView, "throttle_classes", [OnceAnHour])
+    assert api.get("/jobs/").status_code == 200
+    refused = api.get("/jobs/")
+    problem(refused, 429, "throttled")
+    assert 0 < int(refused["Retry-After"]) <= 3_600
+    assert Api().get("/health/live").status_code == 200
+    cache.clear()

@@ -44,5 +44,8 @@ def test_a_job_keeps_back_what_is_secret_or_internal() -> None:
 
 @pytest.mark.django_db
 def test_it_is_served_to_users() -> None:
-    answer = Api(User.objects.create_user("ann")).get("/schema/", Accept="application/vnd.oai.openapi")
-    assert yaml.safe_load(answer.content)["info"]["title"] == "container_manager"
+    ann = Api(User.objects.create_user("ann"))
+    for media_type in ("application/vnd.oai.openapi", "application/json", "application/yaml"):
+        answer = ann.get("/schema/", Accept=media_type)
+        assert answer["Content-Type"].startswith(media_type)
+        assert yaml.safe_load(answer.content)["info"]["title"] == "container_manager"

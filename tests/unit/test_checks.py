@@ -37,6 +37,8 @@ from container_manager.models import ExecutorHost
         ({"RETRY_POLICIES": {"x": {"rules": [{"retry": True, "exit_code": [1]}]}}}, "E005", ""),
         ({"RETRY_POLICIES": {"x": {"rules": [{"retry": "no"}]}}}, "E005", ""),
         ({"RETRY_POLICIES": {"x": []}}, "E005", ""),
+        ({"VISIBLE_JOBS": "no.such.function"}, "E014", "jobs, user"),
+        ({"VISIBLE_JOBS": "container_manager.conf.DAY"}, "E014", ""),
         ({"POLL_INTERVAL": 0}, "E008", ""),
         ({"HEARTBEAT_INTERVAL": -1}, "E008", ""),
         ({"MAX_QUEUE_DEPTH": -1}, "E008", ""),
