@@ -7,6 +7,7 @@ import os
 import sys
 import traceback
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from typing import Any, Final
 from uuid import UUID
 
@@ -67,20 +68,23 @@ class StoredAttempt(Attempt):
 
     def is_last(self) -> bool:
         job = self._job
-        job.refresh_from_db(using=self._using)
+        self._reliably(lambda: job.refresh_from_db(using=self._using))
         policy = conf.retry_policies().get(job.retry_policy) or conf.retry_policies()[""]
         return job.cancel_requested_at is not None or not policy.allows(
             Outcome.APP_ERROR, RAISED, reruns=job.rerun_count, infra_reruns=job.infra_rerun_count
         )
 
     def report(self, report: Report) -> None:
+        self._reliably(lambda: store(report, self._job, self._number, self._using))
+
+    def _reliably(self, do: Callable[[], object]) -> None:
         for attempt in stamina.retry_context(
             on=(OperationalError, InterfaceError), attempts=None, timeout=OUTAGE_SECONDS, wait_max=10.0
         ):
             with attempt:
                 # The function may have left it broken, and it may have been idle for hours.
                 connections[self._using].close()
-                store(report, self._job, self._number, self._using)
+                do()
 
 
 class PrintedAttempt(Attempt):

@@ -7,6 +7,8 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from django.db import connection
+
 from container_manager.task_backend.compat import TaskContext, TaskResult, task_finished, task_started
 
 if TYPE_CHECKING:
@@ -43,6 +45,14 @@ def echo(*args: Any, **kwargs: Any) -> dict[str, Any]:
 @task
 def fail(message: str) -> None:
     raise TooSmallError(message)
+
+
+@task
+def lose_the_database() -> str:
+    """As a server does that ends idle sessions."""
+    connection.ensure_connection()
+    connection.connection.close()
+    return "still told"
 
 
 @task

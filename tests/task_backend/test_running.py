@@ -88,6 +88,13 @@ def test_an_end_that_the_function_could_not_tell_is_an_error_and_is_announced_by
     assert seen == [result]
 
 
+def test_a_database_session_that_was_lost_meanwhile_costs_no_result(drain: Drain) -> None:
+    result = tasks.lose_the_database.enqueue()
+    drain()
+    result.refresh()
+    assert result.return_value == "still told"
+
+
 def test_results_travel_through_the_output_of_a_container_without_a_database(drain: Drain) -> None:
     spoken, failed = tasks.shout.enqueue("hi"), tasks.shout.enqueue("")
     for job in ContainerJob.objects.all():
