@@ -9,7 +9,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from container_manager.api.schema import described
-from container_manager.api.serializers import BulkResultSerializer, BulkSerializer, JobFilterSerializer
+from container_manager.api.serializers import BulkResultSerializer, BulkSerializer, job_filter
 from container_manager.api.views import QueueView
 from container_manager.bulk import CAP, Action, apply
 from container_manager.models.job_queryset import JobQuerySet
@@ -33,12 +33,7 @@ class BulkView(QueueView):
         values = body.validated_data
         action = Action(values["action"])
         jobs = visible_jobs(request.user)
-        if "ids" in values:
-            jobs = jobs.filter(pk__in=values["ids"])
-        else:
-            criteria = JobFilterSerializer(data=request.data["filter"])
-            criteria.is_valid(raise_exception=True)
-            jobs = criteria.filter().apply(jobs)
+        jobs = jobs.filter(pk__in=values["ids"]) if "ids" in values else job_filter(values["filter"]).apply(jobs)
         unseen = _unseen(values.get("ids", ()), jobs)
         answer = {"action": action, "dry_run": values["dry_run"], "is_capped": False, "done": [], "skipped": unseen}
         if values["dry_run"]:

@@ -30,6 +30,7 @@ from container_manager.api.serializers import (
     JobSerializer,
     JobWriteSerializer,
     QueueSerializer,
+    job_filter,
 )
 from container_manager.api.views import QueueView
 from container_manager.exceptions import (
@@ -97,7 +98,7 @@ class JobViewSet(JobView, mixins.ListModelMixin, viewsets.GenericViewSet):
         criteria = JobFilterSerializer(data=query)
         if not criteria.is_valid():
             raise bad_query(criteria.errors)
-        return criteria.filter().apply(self.jobs().select_related("environment_template"))
+        return job_filter(criteria.validated_data).apply(self.jobs().select_related("environment_template"))
 
     @described(operation_id="jobs_show", responses=JobDetailSerializer)
     def retrieve(self, request: Request, *args: Any, **kwargs: Any) -> Response:
@@ -212,11 +213,14 @@ class JobViewSet(JobView, mixins.ListModelMixin, viewsets.GenericViewSet):
         return is_queued
 
     def _saved(self, job: ContainerJob, *, is_queued: bool) -> ContainerJob:
+        """In the caller's transaction, which ends with ``PermissionDenied`` where the user could not see the job."""
         if is_queued:
-            return queue_manager.queue_job(job, actor=self._actor)
-        if job._state.adding:
+            queue_manager.queue_job(job, actor=self._actor)
+        elif job._state.adding:
             job.validate_specification()
             job.save(using=queue_manager.using)
+        if not self.jobs().filter(pk=job.pk).exists():
+            raise PermissionDenied("You could not see this job: its queue, or what else decides it, is not yours.")
         return job
 
     def _created(self, job: ContainerJob, code: int) -> Response:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, ClassVar, Final
 
 from django.db.models import TextChoices
@@ -255,11 +256,11 @@ class JobFilterSerializer(StrictSerializer):
     finished_after = serializers.DateTimeField(required=False)
     finished_before = serializers.DateTimeField(required=False)
 
-    def filter(self) -> JobFilter:
-        """The valid data as the one filter of every face."""
-        values = dict(self.validated_data)
-        labels = dict(pair.split("=", 1) for pair in values.pop("label", ()))
-        return JobFilter(**values, labels=labels)
+
+def job_filter(valid: Mapping[str, Any]) -> JobFilter:
+    """The data of a valid ``JobFilterSerializer`` as the one filter of every face."""
+    labels = dict(pair.split("=", 1) for pair in valid.get("label", ()))
+    return JobFilter(**{name: value for name, value in valid.items() if name != "label"}, labels=labels)
 
 
 class BulkSerializer(StrictSerializer):

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from django.contrib.auth.models import User
 from django.core.cache import cache
+from rest_framework.authentication import BasicAuthentication
 from rest_framework.permissions import IsAdminUser
 from rest_framework.settings import api_settings
 from rest_framework.throttling import UserRateThrottle
@@ -116,6 +117,25 @@ def test_jobs_that_the_hook_hides_are_nowhere(hidden: ContainerJob, user_with: C
     assert user.get("/stats/").json()["queued"] == 0
     hidden.refresh_from_db()
     assert hidden.status == Status.PENDING
+
+
+@pytest.mark.usefixtures("hidden")
+def test_a_job_that_its_maker_could_not_see_is_not_made(user_with: Callable[..., User]) -> None:
+    user = Api(user_with("add_containerjob", "launch_containerjob"))
+    for is_queued in (True, False):
+        body = {"command": "true", "queue": "default", "is_queued": is_queued}
+        problem(user.post("/jobs/", body, Idempotency_Key="one"), 403, "forbidden")
+    seen = user.post("/jobs/", {"command": "true", "queue": "media"}, Idempotency_Key="one")
+    assert seen.status_code == 201
+    problem(user.post(f"/jobs/{seen.json()['id']}/clone/", {"queue": "default"}), 403, "forbidden")
+    assert ContainerJob.objects.count() == 2
+
+
+def test_without_credentials_a_project_with_tokens_answers_401(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(QueueView, "authentication_classes", [BasicAuthentication])
+    refused = Api().get("/jobs/")
+    problem(refused, 401, "not-authenticated")
+    assert refused["WWW-Authenticate"].startswith("Basic")
 
 
 def test_the_numbers_are_of_the_jobs_that_are_seen(hidden: ContainerJob, user_with: Callable[..., User]) -> None:
