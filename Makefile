@@ -1,7 +1,7 @@
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help setup demo serve test test-sqlite test-postgres test-mariadb test-django6 services lint format types layers \
-	migrations check bench faults faults-short lock clean
+.PHONY: help setup demo serve screenshots test test-sqlite test-postgres test-mariadb test-django6 services lint format \
+	types layers migrations check bench faults faults-short lock clean
 .NOTPARALLEL:
 
 VENV ?= .venv
@@ -39,6 +39,9 @@ demo: setup ## Queue a few jobs, run them, show what came of them: under a minut
 
 serve: setup ## The live demonstration: dashboard, worker, jobs that keep coming; PORT=8000, Ctrl-C ends it
 	$(PYTHON) demo/serve.py
+
+screenshots: setup ## Pictures of every page of the admin, of the live demonstration, into docs/images
+	$(PYTHON) demo/screenshots.py
 
 test: setup ## The whole suite on SQLite, PostgreSQL and MariaDB; what does not answer is skipped with its reason
 	$(PYTHON) -m tests.run -- $(ARGS)

@@ -11,7 +11,7 @@ from playwright.sync_api import Locator, Page, expect
 
 from container_manager import queue_manager
 from container_manager.models import ContainerJob, JobEvent
-from tests.browser.conftest import WAIT_SECONDS, Visits, accessibility_problems
+from tests.browser.conftest import WAIT_SECONDS, Visits, accessibility_problems, go
 
 pytestmark = pytest.mark.browser
 
@@ -66,27 +66,27 @@ def test_all_that_failed_with_one_error_are_retried(visits: Visits, superuser: U
 def test_a_running_job_is_followed_and_a_reader_is_left_where_they_are(
     visits: Visits, superuser: User, tmp_path: Path
 ) -> None:
-    go, stop = tmp_path / "go", tmp_path / "stop"
+    second, last = tmp_path / "second", tmp_path / "last"
     script = (
         "i=0; while [ $i -lt 200 ]; do i=$((i+1)); echo first $i; done;"
-        f"until [ -e {go} ]; do sleep 0.1; done; echo second; until [ -e {stop} ]; do sleep 0.1; done; echo last"
+        f"until [ -e {second} ]; do sleep 0.1; done; echo second; until [ -e {last} ]; do sleep 0.1; done; echo last"
     )
     job = queue_manager.create_and_queue(command=["sh", "-c", script], name="follow-me")
     page = visits.open(superuser, JOBS)
     page.get_by_role("link", name="follow-me").click()
     expect(page.locator("#cm-summary .cm-badge").first).to_have_text("Running", timeout=WAIT)
-    page.goto(job_page(job))
+    go(page, job_page(job))
     log = page.locator("#cm-log")
     shows(log, "first 200")
     expect(page.locator("#cm-log-state")).to_have_text("Following", timeout=WAIT)
     page.wait_for_function("() => { const l = document.getElementById('cm-log'); return l.scrollTop > 0 }")
     log.evaluate("log => { log.scrollTop = 0 }")
-    go.touch()
+    second.touch()
     expect(page.get_by_role("button", name="New lines")).to_be_visible(timeout=WAIT)
     shows(log, "second")
     assert log.evaluate("log => log.scrollTop") == 0
     page.get_by_role("button", name="New lines").click()
-    stop.touch()
+    last.touch()
     expect(page.locator("#cm-log-state")).to_have_text("The attempt has ended", timeout=WAIT)
     shows(log, "last")
     assert log.evaluate("log => log.scrollHeight - log.scrollTop - log.clientHeight") < 40
@@ -158,7 +158,7 @@ def test_every_page_is_accessible_and_fits_the_window(
     expect(page.get_by_role("heading", name="Queue: 1 job?")).to_be_visible(timeout=WAIT)
     problems += _problems(page, "question")
     for address in every_page:
-        page.goto(address)
+        go(page, address)
         problems += _problems(page, address)
     assert not problems, "\n".join(problems)
 
@@ -175,7 +175,7 @@ def test_the_output_is_accessible_and_fits_the_window(
     shows(page.locator("#cm-log"), "colour 37")
     page.get_by_label("Times").check()
     assert not _problems(page, "logs")
-    page.goto(f"{job_page(job)}?tab=logs&find=colour")
+    go(page, f"{job_page(job)}?tab=logs&find=colour")
     expect(page.locator("#cm-log mark").first).to_be_visible(timeout=WAIT)
     assert not _problems(page, "search")
 
@@ -190,11 +190,11 @@ def test_a_reader_is_shown_nothing_to_press(visits: Visits, read_only_user: User
     expect(page.locator("#cm-summary .cm-button")).to_have_count(0)
     expect(page.get_by_role("link", name="Logs")).to_have_count(0)
     visits.allowed.append("403")
-    answer = page.goto(f"{JOBS}{job.pk}/edit/")
+    answer = go(page, f"{JOBS}{job.pk}/edit/")
     assert answer is not None
     assert answer.ok
     assert page.locator("input[type=submit][name^=_]").count() == 0
-    answer = page.goto(f"{JOBS}{job.pk}/log/")
+    answer = go(page, f"{JOBS}{job.pk}/log/")
     assert answer is not None
     assert answer.status == 403
 
