@@ -240,7 +240,8 @@ class LogStreamView(JobView):
         """
         Output as it comes, under an ASGI server; elsewhere 406: poll `logs/` with `wait`.
 
-        An event `output` has JSON with `stream`, `at` and `text`, and the cursor as its id; `end` comes last.
+        An event `output` has JSON with `stream`, `at` and `text`; the last of those that were read together has the
+        cursor as its id, so that after a new connection some may come twice and none is missing. `end` comes last.
         """
         job = self.job()
         if not isinstance(request._request, ASGIRequest):
@@ -264,10 +265,12 @@ class LogStreamView(JobView):
             if page is None:
                 return
             cursor = page.after
-            for entry in _as_json(page.entries):
+            for place, entry in enumerate(_as_json(page.entries), start=1):
                 beat = time.monotonic()
                 entry["at"] = entry["at"].isoformat() if entry["at"] else None
-                yield f"event: output\nid: {cursor}\ndata: {json.dumps(entry)}\n\n"
+                # Only with the last: a reader that is cut off before it must not skip the rest.
+                mark = f"id: {cursor}\n" if place == len(page.entries) else ""
+                yield f"event: output\n{mark}data: {json.dumps(entry)}\n\n"
             if page.is_complete:
                 yield f"event: end\nid: {cursor}\ndata: {{}}\n\n"
                 return

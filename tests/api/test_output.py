@@ -155,5 +155,6 @@ def test_under_asgi_output_is_streamed_to_its_end_and_from_where_a_reader_was(ru
     events = async_to_sync(read)()
     assert [event["event"] for event in events] == ["output", "output", "end"]
     assert [json.loads(event["data"])["text"] for event in events[:2]] == ["one\n", "two\n"]
-    rest = async_to_sync(read)(Last_Event_ID=events[0]["id"])
+    assert "id" not in events[0]
+    rest = async_to_sync(read)(Last_Event_ID=events[1]["id"])
     assert [event["event"] for event in rest] == ["end"]
