@@ -169,7 +169,7 @@ def _pages(jobs: JobQuerySet, cap: int | None) -> Iterator[list[ContainerJob]]:
 def _do(way: _Way, request: _Request, jobs: Sequence[ContainerJob]) -> Iterator[Change]:
     """As a group where that succeeds; what the group leaves over is asked one by one."""
     fitting = [job for job in jobs if job.status in request.action.sources]
-    done = _as_group(way, request, fitting)
+    done = set(_as_group(way, request, fitting))
     full: QueueError | None = None
     for job in jobs:
         if job.pk in done:

@@ -86,9 +86,9 @@ def await_jobs(page: Page) -> None:
 
 
 def job_of(page: Page, state: str) -> str:
-    """The address of the oldest job in ``state`` on the first page: it has done the most."""
+    """The address of the newest job in ``state``."""
     page.goto(f"{JOBS}?status={state}")
-    return str(page.locator("[data-cm-row]").last.get_attribute("href"))
+    return str(page.locator("[data-cm-row]").first.get_attribute("href"))
 
 
 def take(page: Page, name: str, address: str) -> None:
@@ -105,8 +105,9 @@ def main() -> None:
         browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
         page = open_page(browser, address, viewport=WIDE)
         await_jobs(page)
-        running, failed = job_of(page, "running"), job_of(page, "failed")
-        for name, path in {**PAGES, "job-running": running, "job-failed": f"{failed}?tab=error"}.items():
+        take(page, "job-running", job_of(page, "running"))
+        failed = job_of(page, "failed")
+        for name, path in {**PAGES, "job-failed": f"{failed}?tab=error"}.items():
             take(page, name, path)
         page.goto(f"{JOBS}?status=failed")
         page.get_by_role("button", name="All that match").click()
@@ -117,7 +118,7 @@ def main() -> None:
         for name, path in {"dashboard-dark": APP, "jobs-dark": JOBS, "job-failed-dark": failed}.items():
             take(dark, name, path)
         phone = open_page(browser, address, viewport=PHONE, device_scale_factor=2)
-        for name, path in {"dashboard-phone": APP, "jobs-phone": JOBS, "job-phone": running}.items():
+        for name, path in {"dashboard-phone": APP, "jobs-phone": JOBS, "job-phone": failed}.items():
             take(phone, name, path)
         browser.close()
 

@@ -15,7 +15,7 @@ from container_manager.admin.jobs.addresses import changed, less
 from container_manager.admin.jobs.paging import JobPage, read_page
 from container_manager.admin.jobs.tabs import Scope, Tab, scope_of, tabs
 from container_manager.admin.permissions import may
-from container_manager.bulk import CAP, Action
+from container_manager.bulk import Action
 from container_manager.describing import command_text, result_text, short_id, title
 from container_manager.exceptions import JobValidationError
 from container_manager.filtering import JobFilter, moment, parse
@@ -137,10 +137,6 @@ class Listing:
     @property
     def likely(self) -> str:
         return LIKELY[self.status].value if self.status else ""
-
-    @property
-    def cap(self) -> int:
-        return CAP
 
 
 def read_filter(query: QueryDict) -> JobFilter:

@@ -19,7 +19,7 @@ def new_lines(request: HttpRequest, job: ContainerJob, using: str) -> HttpRespon
     """
     JSON: ``html`` to append, ``cursor`` to ask with next, ``is_over`` when nothing more will come.
 
-    ``is_reset``: more came than is shown at once; ``html`` stands alone. ``next_attempt`` = one that began meanwhile.
+    ``is_reset``: more came than is shown at once; ``html`` stands alone.
     """
     attempt = find_attempt(request, job, using)
     is_over = attempt.finished_at is not None  # asked before the output, so that its last lines are not missed
@@ -30,7 +30,6 @@ def new_lines(request: HttpRequest, job: ContainerJob, using: str) -> HttpRespon
         "cursor": str(excerpt.cursor),
         "is_over": is_over,
         "is_reset": excerpt.has_earlier,
-        "next_attempt": job.attempt if job.attempt > attempt.number else None,
     })  # fmt: skip
     add_never_cache_headers(answer)
     return answer
