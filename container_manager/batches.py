@@ -16,6 +16,7 @@ from container_manager.exceptions import InvalidTransitionError, JobValidationEr
 from container_manager.handlers import outbox, registry
 from container_manager.models import ContainerJob, JobBatch
 from container_manager.states import ACTIVE, TERMINAL, Status
+from container_manager.validation import whole_number_problems
 from container_manager.withdrawing import cancel_unstarted
 
 _PAGE: Final = 500
@@ -28,11 +29,14 @@ def queue_batch(
     *,
     using: str,
     name: str = "",
+    max_running: int | None = None,
     on_complete: OnComplete = "",
     actor: str = lifecycle.SYSTEM,
 ) -> JobBatch:
     """See ``JobQueueManager.queue_batch``."""
-    batch = JobBatch(name=name, total=len(jobs), on_complete=_path(on_complete))
+    if max_running is not None and (problems := whole_number_problems(max_running, 1)):
+        raise JobValidationError({"max_running": problems})
+    batch = JobBatch(name=name, total=len(jobs), max_running=max_running, on_complete=_path(on_complete))
     for job in jobs:
         if job.batch_id is not None:
             raise JobValidationError({"batch": f"Job {job.pk} belongs to batch {job.batch_id}; a job has one."})

@@ -60,7 +60,14 @@ def check_settings(**_: Any) -> list[checks.CheckMessage]:
 
 
 def _check_values() -> list[checks.CheckMessage]:
-    found = [*_check_ranges(), *_check_names(), *_check_hooks(), *_check_policies(), *_check_handlers()]
+    found = [
+        *_check_ranges(),
+        *_check_names(),
+        *_check_hooks(),
+        *_check_policies(),
+        *_check_handlers(),
+        *_check_limits(),
+    ]
     if conf.get("HEARTBEAT_INTERVAL") * 3 > conf.get("WORKER_TIMEOUT"):
         found.append(
             checks.Error(
@@ -141,6 +148,18 @@ def check_admin(**_: Any) -> list[checks.CheckMessage]:
             id="container_manager.I001",
         )
     ]
+
+
+def _check_limits() -> Iterator[checks.CheckMessage]:
+    for name, limit in conf.get("LIMITS").items():
+        kind, colon, of = str(name).partition(":")
+        is_number = isinstance(limit, int) and not isinstance(limit, bool) and limit >= 0
+        if kind not in ("tenant", "definition") or bool(colon) != bool(of) or not (is_number or limit is None):
+            yield checks.Error(
+                f"LIMITS[{name!r}] is {limit!r}.",
+                hint="Names: tenant, tenant:NAME, definition, definition:NAME. Limits: numbers from 0 up, or None.",
+                id="container_manager.E015",
+            )
 
 
 def _check_handlers() -> Iterator[checks.CheckMessage]:

@@ -27,6 +27,7 @@ from container_manager.indexes import Literal
 from container_manager.lifecycle import Opening, Subject
 from container_manager.models import TABLES, ContainerJob, ExecutorHost, JobAttempt
 from container_manager.models.job_queryset import JobQuerySet
+from container_manager.models.lines import when_due
 from container_manager.ownership import Claim
 from container_manager.states import Hold, Outcome, Status, Verb
 
@@ -56,9 +57,12 @@ def claim_job(job_id: UUID, host: ExecutorHost, worker: UUID, *, using: str) -> 
     """
     This job is LAUNCHING, committed, and ``worker``'s, whatever holds it; ``None`` = it is not launchable.
 
+    A job with limits must have taken its place before: ``turns.take_place``.
+
     ``ClaimRefusedError`` when ``host`` is drained, backing off or full.
     """
-    wanted = JobQuerySet(ContainerJob, using=using).launchable().filter(pk=job_id)
+    # A limited job has a place in its lanes exactly while nothing holds it.
+    wanted = JobQuerySet(ContainerJob, using=using).launchable().filter(Q(line="") | Q(hold=Hold.NONE), pk=job_id)
     claims = retry_on_conflict(lambda: _claim(wanted, host, worker, limit=1, using=using, is_strict=True))
     return claims[0] if claims else None
 
@@ -101,7 +105,7 @@ def promote(using: str, limit: int = PROMOTE_LIMIT) -> int:
     ids = list(due.order_by("hold_until", "id").values_list("pk", flat=True)[:limit])
     if not ids:
         return 0
-    return due.filter(pk__in=ids).update(hold=Hold.NONE, hold_until=None, hold_reason="")
+    return due.filter(pk__in=ids).update(hold=when_due(), hold_until=None, hold_reason="")
 
 
 def expire(using: str, limit: int = PROMOTE_LIMIT) -> int:

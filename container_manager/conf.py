@@ -70,6 +70,9 @@ SETTINGS: Final[dict[str, Setting]] = {
         lowest=0,
     ),
     "MAX_RESCUES": Setting((int,), 10, "Rescues of one job before it is given up as lost.", lowest=0),
+    "LIMITS": Setting(
+        (dict,), {}, "Most jobs on their way: {'tenant': 10, 'tenant:acme': 50, 'definition:transcode': 4}; None = any."
+    ),
     "RETRY_POLICIES": Setting((dict,), {}, "Named retry policies; a job names one in retry_policy."),
     "RETENTION": Setting(
         (dict, type(None)),
@@ -124,6 +127,13 @@ def executors() -> dict[str, str]:
 def retry_policies() -> dict[str, RetryPolicy]:
     """Each retry policy by name: the built-in ones and the project's; ``PolicyError`` when one is wrong."""
     return {**BUILTIN, **{name: policy_from_settings(values) for name, values in get("RETRY_POLICIES").items()}}
+
+
+def limit_of(kind: str, name: str) -> int | None:
+    """How many jobs of one ``tenant`` or ``definition`` may be on their way; ``None`` = any number."""
+    limits = get("LIMITS")
+    limit: int | None = limits.get(f"{kind}:{name}", limits.get(kind))
+    return limit
 
 
 def is_process_executor_allowed() -> bool:

@@ -28,6 +28,7 @@ from container_manager.exceptions import (
 from container_manager.lifecycle import Subject
 from container_manager.models import TABLES, ContainerJob
 from container_manager.models.job import RESULT_CLEARED, hold_for
+from container_manager.models.lines import line_of
 from container_manager.models.uniqueness import naming_the_holder, slot_of
 from container_manager.states import Status, Verb
 from container_manager.withdrawing import cancel_unstarted
@@ -292,9 +293,10 @@ def _move(
 def _queued_values(job: ContainerJob, queued_at: datetime) -> dict[str, Any]:
     """What a saved job gets; with the hold goes what it was judged by, saved or not."""
     retries = 0 if job.status == Status.FAILED else job.retry_count
-    hold, until = hold_for(job.scheduled_for, retries, job.max_retries)
+    line = line_of(job)
+    hold, until = hold_for(job.scheduled_for, retries, job.max_retries, line)
     return {
-        "queued_at": queued_at, "hold": hold, "hold_until": until, "priority": job.priority,
+        "queued_at": queued_at, "hold": hold, "hold_until": until, "line": line, "priority": job.priority,
         "scheduled_for": job.scheduled_for, "max_retries": job.max_retries,
         "expires_at": job.expiry(queued_at, job.scheduled_for),
         **({"unique_slot": slot_of(job.unique_key)} if job.status == Status.FAILED else {}),

@@ -9,7 +9,7 @@ from uuid import UUID
 
 from django.utils import timezone
 
-from container_manager import batches, claiming, hosts, intake, services, stopping
+from container_manager import batches, claiming, hosts, intake, services, stopping, turns
 from container_manager.exceptions import JobValidationError
 from container_manager.intake import OnConflict
 from container_manager.lifecycle import SYSTEM
@@ -80,18 +80,21 @@ class JobQueueManager:
         jobs: Iterable[ContainerJob],
         *,
         name: str = "",
+        max_running: int | None = None,
         on_complete: batches.OnComplete = "",
         actor: str = SYSTEM,
     ) -> JobBatch:
         """
         All of ``jobs``, saved or not, are in the queue as ``queue_jobs`` puts them there, and are one batch.
 
-        ``batch.progress()`` counts them. When the last has ended, however, ``on_complete``, a function
-        of a module or its dotted path, is called with the batch in a worker, at least once. Raises as
-        ``queue_jobs`` does; ``JobValidationError`` also for a job of another batch, and for a path
-        that cannot be imported.
+        ``batch.progress()`` counts them. At most ``max_running`` are on their way at once. When the last
+        has ended, however, ``on_complete``, a function of a module or its dotted path, is called with
+        the batch in a worker, at least once. Raises as ``queue_jobs`` does; ``JobValidationError`` also
+        for a job of another batch, a limit below 1, and a path that cannot be imported.
         """
-        return batches.queue_batch(list(jobs), using=self.using, name=name, on_complete=on_complete, actor=actor)
+        return batches.queue_batch(
+            list(jobs), using=self.using, name=name, max_running=max_running, on_complete=on_complete, actor=actor
+        )
 
     def cancel_batch(self, batch: JobBatch, *, actor: str = SYSTEM) -> int:
         """Every unfinished job of ``batch`` is cancelled, or asked to stop, as ``cancel_job`` does; how many were."""
@@ -195,6 +198,8 @@ class JobQueueManager:
         serving = hosts.serving(hosts.reachable_hosts(using, node), job.queue)
         if not serving:
             return LaunchAnswer(success=False, error=hosts.why_no_host(using, job.queue, node))
+        if refusal := turns.take_place(job.pk, using):
+            return LaunchAnswer(success=False, error=refusal)
         refusals = []
         for host in serving:
             try:

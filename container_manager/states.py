@@ -62,6 +62,7 @@ class Hold(TextChoices):
     BACKOFF = "backoff", _("waiting before the next try")
     EXHAUSTED = "exhausted", _("no launch left in max_retries")
     UNSCHEDULABLE = "unschedulable", _("fits no active host")
+    LIMIT = "limit", _("waiting for its turn or a limit")
 
 
 class Outcome(TextChoices):

@@ -7,7 +7,7 @@ from collections.abc import Collection, Sequence
 from django.db.models import Count, Q
 from django.utils import timezone
 
-from container_manager import conf
+from container_manager import conf, lanes
 from container_manager import hosts as host_rows
 from container_manager.capacity import Room
 from container_manager.models import ContainerJob, ExecutorHost, JobAttempt, JobEvent, Worker
@@ -29,7 +29,7 @@ def why_it_waits(job: ContainerJob, using: str) -> str:
     # Past its moment a hold keeps nobody waiting: the next worker ends it.
     is_over = job.hold_until is not None and job.hold_until <= timezone.now()
     if job.hold and not is_over:
-        return _why_held(job)
+        return _why_limited(job, using) if job.hold == Hold.LIMIT else _why_held(job)
     return _why_no_worker_takes_it(job, using) or _place(job, using)
 
 
@@ -51,6 +51,15 @@ def _why_held(job: ContainerJob) -> str:
         error = "" if job.error in job.hold_reason else f" {job.error}"
         return f"It is tried again at {until}. {job.hold_reason}{error}"
     return job.hold_reason or f"It is held: {Hold(job.hold).label}."
+
+
+def _why_limited(job: ContainerJob, using: str) -> str:
+    limits = lanes.limits_of(job.queue, job.tenant, job.definition, job.batch)
+    taken = lanes.counts([lane for lane, _ in limits], using)
+    for lane, limit in limits:
+        if limit is not None and taken[lane] >= limit:
+            return f"The limit of {lane} is reached: {taken[lane]} of {limit} are on their way."
+    return _why_no_worker_takes_it(job, using) or f"It waits for the turn of tenant {job.tenant!r}."
 
 
 def _why_no_worker_takes_it(job: ContainerJob, using: str) -> str:

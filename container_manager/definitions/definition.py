@@ -107,6 +107,7 @@ class JobDefinition(metaclass=DefinitionType):
         parameters: Iterable[Mapping[str, Any]],
         *,
         batch_name: str = "",
+        max_running: int | None = None,
         on_complete: batches.OnComplete = "",
         **shared: Any,
     ) -> JobBatch:
@@ -123,7 +124,9 @@ class JobDefinition(metaclass=DefinitionType):
             except JobValidationError as error:
                 raise JobValidationError({**error.message_dict, "job": [f"This is number {position}."]}) from error
         using = JobQuerySet(ContainerJob).write_alias
-        return batches.queue_batch(jobs, using=using, name=batch_name or cls.name, on_complete=on_complete)
+        return batches.queue_batch(
+            jobs, using=using, name=batch_name or cls.name, max_running=max_running, on_complete=on_complete
+        )
 
     @classmethod
     def form(cls, *arguments: Any, **options: Any) -> forms.Form:

@@ -9,6 +9,7 @@ from container_manager.models.host import ExecutorHost
 from container_manager.models.idempotency import IdempotencyKey
 from container_manager.models.installation import Installation
 from container_manager.models.job import TABLES, ContainerJob
+from container_manager.models.lane import Lane, Place
 from container_manager.models.log import JobLog
 from container_manager.models.rollup import MinuteRollup
 from container_manager.models.worker import Worker
@@ -26,6 +27,8 @@ __all__ = [
     "JobBatch",
     "JobEvent",
     "JobLog",
+    "Lane",
     "MinuteRollup",
+    "Place",
     "Worker",
 ]

@@ -33,6 +33,9 @@ class JobBatch(models.Model):
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
     name = models.CharField(max_length=200, blank=True, default="")
     total = models.PositiveIntegerField(default=0)
+    max_running = models.PositiveIntegerField(
+        null=True, blank=True, help_text=_("Most of its jobs on their way at once; empty = any number.")
+    )
     on_complete = models.CharField(
         max_length=200, blank=True, default="", help_text=_("Dotted path of a function that is given the batch.")
     )

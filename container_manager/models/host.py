@@ -12,6 +12,7 @@ from django.utils.translation import gettext_lazy as _
 
 from container_manager.exceptions import ConfigurationError
 from container_manager.executors import executor_class
+from container_manager.models.lines import when_due
 from container_manager.validation import queue_problems
 
 NEEDS_NODE = _(
@@ -124,5 +125,5 @@ class ExecutorHost(models.Model):
         """Jobs of its queues that fitted no host are ready again, to be judged anew."""
         jobs = self._meta.apps.get_model("container_manager", "ContainerJob")._default_manager.using(self._state.db)
         return jobs.filter(queue__in=queues or self.served_queues, status="queued", hold="unschedulable").update(
-            hold="", hold_reason=""
+            hold=when_due(), hold_reason=""
         )

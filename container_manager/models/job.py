@@ -23,6 +23,7 @@ from container_manager.models.attempt import JobAttempt
 from container_manager.models.event import JobEvent
 from container_manager.models.guarded import GuardedModel, stale
 from container_manager.models.job_queryset import JobQuerySet
+from container_manager.models.lines import line_of
 from container_manager.models.output import attempt_output
 from container_manager.models.specification import Specification
 from container_manager.models.uniqueness import naming_the_holder, slot_of
@@ -77,6 +78,9 @@ class ContainerJob(Specification, GuardedModel):
         "container_manager.JobBatch", on_delete=models.SET_NULL, null=True, blank=True, editable=False,
         related_name="jobs", db_constraint=False, db_index=False,
     )  # fmt: skip
+    line = models.CharField(
+        max_length=64, blank=True, default="", editable=False, help_text=_("Where it waits, if something limits it.")
+    )
     unique_slot = models.CharField(max_length=64, null=True, blank=True, unique=True, editable=False)
 
     status = models.CharField(max_length=10, choices=Status.choices, default=Status.PENDING)
@@ -132,7 +136,7 @@ class ContainerJob(Specification, GuardedModel):
         "status", "hold", "hold_until", "hold_reason", "expires_at", "queued_at", "scheduled_for", "launched_at",
         "started_at", "finished_at", "cancel_requested_at", "attempt", "worker", "retry_count", "max_retries",
         "rescue_count", "rerun_count", "infra_rerun_count", "exit_code", "outcome", "error", "result", "progress",
-        "unique_key", "unique_slot",
+        "unique_key", "unique_slot", "line",
     })  # fmt: skip
 
     class Meta:
@@ -147,6 +151,10 @@ class ContainerJob(Specification, GuardedModel):
             PartialIndex(
                 fields=["queue", "-priority", "queued_at", "id"], name="cm_job_ready",
                 where=Q(status=Status.QUEUED, hold=Hold.NONE), lead=["status", "hold"],
+            ),
+            PartialIndex(
+                fields=["line", "-priority", "queued_at", "id"], name="cm_job_line",
+                where=Q(status=Status.QUEUED, hold=Hold.LIMIT), lead=["status", "hold"],
             ),
             PartialIndex(fields=["hold_until", "id"], name="cm_job_due", where=Q(hold_until__isnull=False)),
             PartialIndex(fields=["expires_at", "id"], name="cm_job_expires", where=Q(expires_at__isnull=False)),
@@ -269,7 +277,8 @@ class ContainerJob(Specification, GuardedModel):
         if self.status in TERMINAL:
             self.finished_at = self.finished_at or now
         if self.status == Status.QUEUED and self.hold == Hold.NONE:
-            self.hold, self.hold_until = hold_for(self.scheduled_for, self.retry_count, self.max_retries)
+            self.line = line_of(self)
+            self.hold, self.hold_until = hold_for(self.scheduled_for, self.retry_count, self.max_retries, self.line)
         if self.status == Status.QUEUED and self.queued_at is not None:
             self.expires_at = self.expiry(self.queued_at, self.scheduled_for)
 
@@ -296,7 +305,7 @@ class ContainerJob(Specification, GuardedModel):
         if target == Status.QUEUED and loaded in _UNQUEUED:
             changes = self._queue_values(loaded, changes)
         elif target == Status.QUEUED and "hold" not in changes and (target != loaded or _JUDGED & changes.keys()):
-            hold, until = hold_for(self.scheduled_for, self.retry_count, self.max_retries)
+            hold, until = hold_for(self.scheduled_for, self.retry_count, self.max_retries, self.line)
             changes |= {"hold": hold, "hold_until": until}
         if target == loaded:
             self._write(changes, using)
@@ -312,9 +321,10 @@ class ContainerJob(Specification, GuardedModel):
         cleared = {**RESULT_CLEARED, "unique_slot": slot_of(self.unique_key)} if source == Status.FAILED else {}
         own = {"scheduled_for": self.scheduled_for, "max_retries": self.max_retries, "retry_count": self.retry_count}
         known = {**own, **cleared, **values, "queued_at": values.get("queued_at") or timezone.now()}
-        hold, until = hold_for(known["scheduled_for"], known["retry_count"], known["max_retries"])
+        line = line_of(self)
+        hold, until = hold_for(known["scheduled_for"], known["retry_count"], known["max_retries"], line)
         expires_at = self.expiry(known["queued_at"], known["scheduled_for"])
-        return {"hold": hold, "hold_until": until, "expires_at": expires_at, **known}
+        return {"hold": hold, "hold_until": until, "line": line, "expires_at": expires_at, **known}
 
     def save(self, *args: Any, **kwargs: Any) -> None:
         """As Django's; ``DuplicateJobError`` when another unfinished job holds the key."""
@@ -360,13 +370,15 @@ class ContainerJob(Specification, GuardedModel):
         self.refresh_from_db(using=using, fields=self.guarded_fields)
 
 
-def hold_for(scheduled_for: datetime | None, retry_count: int, max_retries: int) -> tuple[Hold, datetime | None]:
+def hold_for(
+    scheduled_for: datetime | None, retry_count: int, max_retries: int, line: str
+) -> tuple[Hold, datetime | None]:
     """Why a job with these fields is not ready, and until when."""
     if retry_count >= max_retries:
         return Hold.EXHAUSTED, None
     if scheduled_for is not None and scheduled_for > timezone.now():
         return Hold.SCHEDULE, scheduled_for
-    return Hold.NONE, None
+    return Hold.LIMIT if line else Hold.NONE, None
 
 
 TABLES: Final = Tables(ContainerJob, JobAttempt, JobEvent)

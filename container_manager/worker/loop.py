@@ -6,14 +6,14 @@ import logging
 import random
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Final
 
 from django.db import close_old_connections, connections, reset_queries
 from uuid_utils.compat import uuid7
 
-from container_manager import batches, claiming, conf, hosts
+from container_manager import batches, claiming, conf, hosts, turns
 from container_manager.exceptions import ConfigurationError
 from container_manager.handlers import delivery
 from container_manager.models import ContainerJob, ExecutorHost, Installation, JobAttempt
@@ -40,6 +40,9 @@ EXPIRE_INTERVAL: Final = 5.0
 RETENTION_INTERVAL: Final = 60.0
 ROLLUP_INTERVAL: Final = 2.0
 UNSERVED_INTERVAL: Final = 60.0
+PATIENCE: Final = 5
+"""Looks in vain at ready jobs that fit nowhere, after each of which one more of another tenant may overtake them."""
+WAITING: Final = (Hold.NONE, Hold.SCHEDULE, Hold.BACKOFF, Hold.LIMIT)
 LONGEST_SLEEP: Final = 0.5
 BUSY_SLEEP: Final = 0.02
 
@@ -67,6 +70,7 @@ class WorkerLoop:
         self._rollup = Rollup(self.using)
         self._deliveries = Deliveries(self.id, self.using, self._wake)
         self._is_queue_empty = False
+        self._rounds_in_vain = 0
 
     def request_stop(self) -> None:
         """Ends the loop soon: no more claims, unstarted ones given back, running jobs handed over. Signal-safe."""
@@ -244,10 +248,21 @@ class WorkerLoop:
         free = self.options.concurrency - in_hand
         if free <= 0:
             return
-        claimed = 0
         usable = [r for r in self._runners.values() if r.monitor.is_healthy and r.host.is_active]
         if not usable:
             return
+        claimed = 0
+        while free > claimed:
+            is_waiting = turns.admit(self.using, patience=self._rounds_in_vain // PATIENCE)
+            count = self._claim_ready(usable, free - claimed)
+            claimed += count
+            self._rounds_in_vain = self._rounds_in_vain + 1 if is_waiting and not count else 0
+            if not (is_waiting and count):
+                break
+        self._is_queue_empty = claimed < free
+
+    def _claim_ready(self, usable: Sequence[HostRunner], free: int) -> int:
+        claimed = 0
         for runner in sorted(usable, key=lambda r: (-r.host.weight, len(r.watches))):
             queues = [queue for queue in runner.host.served_queues if self._wants(queue, runner.host)]
             if free <= claimed:
@@ -255,7 +270,7 @@ class WorkerLoop:
             for queue in claiming.queue_heads(self.using, queues):
                 if free > claimed:
                     claimed += runner.claim(queue, free - claimed)
-        self._is_queue_empty = claimed < free
+        return claimed
 
     def _wants(self, queue: str, host: ExecutorHost) -> bool:
         return not self.options.queues or queue in self.options.queues
@@ -267,7 +282,7 @@ class WorkerLoop:
             return False
         queues = [q for r in self._runners.values() for q in r.host.served_queues if self._wants(q, r.host)]
         waiting = ContainerJob.objects.using(self.using).filter(
-            queue__in=queues, status=Status.QUEUED, hold__in=[Hold.NONE, Hold.SCHEDULE, Hold.BACKOFF]
+            queue__in=queues, status=Status.QUEUED, hold__in=WAITING
         )
         active = JobAttempt.objects.using(self.using).filter(
             host__in=list(self._runners), active_job__status__in=ACTIVE

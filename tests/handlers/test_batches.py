@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
+from typing import Any
 
 import pytest
 from django import forms
@@ -26,7 +27,7 @@ from tests.handlers import told
 pytestmark = pytest.mark.django_db(transaction=True)
 
 
-def batch_of(*statuses: Status, **fields: str) -> JobBatch:
+def batch_of(*statuses: Status, **fields: Any) -> JobBatch:
     """A batch whose jobs are where they were moved by hand."""
     batch = queue_manager.queue_batch([ContainerJob(command="true") for _ in statuses], **fields)
     for job, status in zip(batch.jobs.order_by("queued_at"), statuses, strict=True):

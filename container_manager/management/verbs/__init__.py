@@ -8,6 +8,7 @@ from container_manager.management.verbs.check import CheckVerb
 from container_manager.management.verbs.fleet import HostsVerb, WorkersVerb
 from container_manager.management.verbs.handlers import HandlersVerb
 from container_manager.management.verbs.installation import InstallationVerb
+from container_manager.management.verbs.limits import LimitsVerb
 from container_manager.management.verbs.list import ListVerb
 from container_manager.management.verbs.logs import LogsVerb
 from container_manager.management.verbs.prune import PruneVerb
@@ -29,6 +30,7 @@ VERBS: Final[tuple[Verb, ...]] = (
     WorkersVerb(),
     HostsVerb(),
     HandlersVerb(),
+    LimitsVerb(),
     CheckVerb(),
     PruneVerb(),
     InstallationVerb(),
