@@ -6,7 +6,7 @@ import re
 
 import pytest
 
-from container_manager.admin.logs.ansi import Style, plain, render
+from container_manager.admin.logs.ansi import Style, plain, render, style_after
 
 
 def html(text: str, find: str = "") -> str:
@@ -25,6 +25,18 @@ def test_a_style_goes_on_in_the_next_line_and_through_its_text() -> None:
     assert style == Style(3, frozenset({"underline"}))
     assert Style.read(str(style)) == style
     assert Style.read("4;33;<script>") == Style()
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "", "a", "\x1b[31ma", "\x1b[31ma\x1b[0m", "\x1b[31ma\x1b[m", "\x1b[0m\x1b[1mb", "\x1b[0mm\x1b[m\x1b[4mx",
+        "\x1b[1m\x1b[22m",
+    ],
+)  # fmt: skip
+def test_the_style_after_a_text_is_the_same_shown_or_not(text: str) -> None:
+    for before in (Style(), Style(3, frozenset({"bold"}))):
+        assert style_after(text, before) == render(text, before)[1]
 
 
 @pytest.mark.parametrize(
