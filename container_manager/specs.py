@@ -104,7 +104,8 @@ class Observation:
 
     ``reason`` is what the engine knows beyond the exit code (``oom``, ``config_error`` when
     the program could not be started, ``lost`` when its end was not seen); ``None`` leaves it
-    to the exit code. ``finished_at`` is the engine's own clock.
+    to the exit code. ``error`` of a running one says what it still waits for, if it does.
+    ``finished_at`` is the engine's own clock.
     """
 
     handle: Handle

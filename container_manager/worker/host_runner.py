@@ -27,6 +27,7 @@ from container_manager.worker.ends import EndListener
 from container_manager.worker.health import HostMonitor
 from container_manager.worker.observer import Observer
 from container_manager.worker.pulls import PullNotes
+from container_manager.worker.waiting_notes import WaitingNotes
 from container_manager.worker.watch import Phase, Watch
 
 logger = logging.getLogger(__name__)
@@ -60,6 +61,7 @@ class HostRunner:
         self.ends = EndListener(self.executor, host.name, wake)
         self.observer = Observer(self.executor, self.calls, self.monitor, self.ends)
         self.pulls = PullNotes(self.executor, worker, using)
+        self._waiting_notes = WaitingNotes(worker, using)
         self._created: list[Watch] = []
         self._started: list[tuple[Watch, str]] = []
         self._failed: list[tuple[Watch, LaunchResult]] = []
@@ -106,6 +108,7 @@ class HostRunner:
         self._record_failed()
         self._ask_unsettled()
         self.observer.tick(self.watches)
+        self._waiting_notes.tick(self.watches.values())
         self.collector.tick(self.watches.values())
         moved += self._finish()
         return bool(moved)

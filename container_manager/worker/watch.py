@@ -41,4 +41,6 @@ class Watch:
     """The last read was cut short by its limit."""
     next_read: float = 0.0
     read_failures: int = 0
+    noted: set[str] = field(default_factory=set)
+    """What it was seen to wait for, as its timeline has it."""
     is_lost: bool = field(default=False)

@@ -18,6 +18,7 @@ A_SECOND: Final = timedelta(microseconds=999_999)
 CANNOT_RUN: Final = frozenset({"ContainerCannotRun", "StartError", "CreateContainerError", "RunContainerError"})
 IMAGE_WAITS: Final = frozenset({"ErrImagePull", "ImagePullBackOff", "ErrImageNeverPull", "InvalidImageName",
                                 "ImageInspectError", "RegistryUnavailable"})  # fmt: skip
+USUAL_WAITS: Final = frozenset({"Pending", "ContainerCreating", "PodInitializing"})
 CONFIG_WAITS: Final = frozenset({"CreateContainerConfigError", "CreateContainerError", "RunContainerError"})
 HOPELESS_IMAGE: Final = re.compile(
     r"ErrImageNeverPull|InvalidImageName|ErrImagePull.*(not found|manifest unknown|does not exist|denied|unauthorized"
@@ -39,7 +40,7 @@ def observe_job(job: JobFacts, pods: Sequence[PodFacts], now: datetime) -> Obser
     pod = _last(pods)
     if _is_over(job, pods, now):
         return _ended(job, pod)
-    waiting = ": ".join(filter(None, pod.waiting)) if pod and pod.waiting else ""
+    waiting = ": ".join(filter(None, pod.waiting)) if pod and pod.waiting and pod.waiting[0] not in USUAL_WAITS else ""
     return _observation(job, state=ExecutionState.RUNNING, started_at=pod.started_at if pod else None, error=waiting)
 
 
