@@ -74,7 +74,7 @@ def wait_for_end(executor: KubernetesExecutor, handle: Handle) -> Observation:
     return look(executor, handle)
 
 
-def wait_until(condition: Callable[[], object], *, seconds: float = 90.0, what: str = "the condition") -> None:
+def wait_until(condition: Callable[[], object], *, seconds: float = 200.0, what: str = "the condition") -> None:
     deadline = time.monotonic() + seconds
     while not condition():
         if time.monotonic() > deadline:
