@@ -38,8 +38,9 @@ def add_filters(parser: CommandParser) -> None:
     parser.add_argument("--definition", **several, metavar="NAME", help="Made from it; repeatable.")
     parser.add_argument("--tenant", **several, metavar="NAME", help="Repeatable.")
     parser.add_argument("--batch", **several, type=UUID, metavar="ID", help="Queued with it; repeatable.")
-    parser.add_argument("--created-after", type=moment, metavar="TIME", help="From then on; without a zone, ours.")
-    parser.add_argument("--created-before", type=moment, metavar="TIME", help="Before then.")
+    for what in ("created", "finished"):
+        parser.add_argument(f"--{what}-after", type=moment, metavar="TIME", help="From then on; without a zone, ours.")
+        parser.add_argument(f"--{what}-before", type=moment, metavar="TIME", help="Before then.")
     parser.add_argument("--error", default="", metavar="TEXT", help="The whole text of its error.")
     parser.add_argument(
         "--search", default="", metavar="TEXT", help="In its id, name, command, image or error, upper or lower case."
@@ -49,7 +50,7 @@ def add_filters(parser: CommandParser) -> None:
 def filter_from(options: Mapping[str, Any]) -> JobFilter:
     names = (
         "status", "queue", "host", "outcome", "exit_code", "definition", "tenant", "batch", "created_after",
-        "created_before", "error", "search",
+        "created_before", "finished_after", "finished_before", "error", "search",
     )  # fmt: skip
     return JobFilter(**{name: options[name] for name in names}, labels=dict(options["label"]))
 

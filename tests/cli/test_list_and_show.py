@@ -40,6 +40,20 @@ def test_every_filter_narrows_and_values_of_one_are_alternatives(
     assert names(containers, "--host", "elsewhere") == []
 
 
+def test_texts_exit_codes_and_dates_narrow_too(containers: Containers) -> None:
+    ContainerJob.objects.create(command="make report", name="a", status="failed", exit_code=3, error="Disk full.")
+    ContainerJob.objects.create(command="make report", name="b", created_at=timezone.now() - timedelta(days=2))
+    yesterday = (timezone.now() - timedelta(days=1)).isoformat()
+    assert sorted(names(containers, "--search", "REPORT")) == ["a", "b"]
+    for arguments in (
+        ["--search", "disk"], ["--error", "Disk full."], ["--exit-code", "3"], ["--created-after", yesterday],
+        ["--finished-after", yesterday],
+    ):  # fmt: skip
+        assert names(containers, *arguments) == ["a"]
+    assert names(containers, "--created-before", yesterday) == ["b"]
+    assert names(containers, "--finished-before", yesterday) == []
+
+
 def test_it_says_when_there_is_more_than_it_shows(containers: Containers) -> None:
     ContainerJob.objects.bulk_create([ContainerJob(command="true", name=f"j{number}") for number in range(23)])
     answer = containers("list")
