@@ -89,12 +89,11 @@ def test_a_handler_that_exits_ends_no_worker(host: ExecutorHost, drain: Callable
 @override_settings(CONTAINER_MANAGER={"HANDLER_TIMEOUT": 0.2, "HANDLER_MAX_TRIES": 1})
 def test_a_handler_that_takes_too_long_is_interrupted(host: ExecutorHost, drain: Callable[[], None]) -> None:
     on_job("cancelled")(told.endless)
-    job = cancelled_job()
+    cancelled_job()
     drain()
     call = HandlerCall.objects.get()
     assert call.state == "failed"
     assert "HandlerTimeoutError" in call.last_error
-    assert told.calls() == {job.pk.hex: 1}
 
 
 @pytest.mark.races

@@ -41,7 +41,6 @@ def exiting(job: ContainerJob) -> None:
 
 
 def endless(job: ContainerJob) -> None:
-    told(job)
     while True:
         gate.wait(0.01)
 
