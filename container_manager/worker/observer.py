@@ -80,9 +80,11 @@ class Observer:
 
     def _on_looked(self, watch: Watch, seen: Observation | None, error: Exception | None) -> None:
         # Neither an error nor an absence proves anything here: the next look at all judges them.
-        if seen is not None and seen.state is ExecutionState.EXITED and watch.phase is Phase.RUNNING:
+        self._is_told_in_time = seen is not None and seen.state is ExecutionState.EXITED
+        if not self._is_told_in_time:
+            self.hurry()
+        elif watch.phase is Phase.RUNNING:
             watch.seen, watch.phase = seen, Phase.ENDED
-            self._is_told_in_time = True
 
     @property
     def next_look(self) -> float:

@@ -34,7 +34,8 @@ class Dialect:
     """
     How one engine speaks. The defaults are Docker's own.
 
-    ``answers`` come before those common to all. ``init_failure``: what the init process writes when it cannot run
+    ``answers`` come before those common to all. ``settling_states``: it has ended, and its output may not be whole
+    for a moment. ``init_failure``: what the init process writes when it cannot run
     the program, and ``init_exit_codes`` what it exits with then. ``has_ordered_output``: the stamps of output never
     go back over both streams. ``keeps_log_files``: a log that reaches its size goes on in another file; else it
     starts afresh. ``has_identity``: ``/info`` has the same ``ID`` each time. ``end_events``: what the filter of events
@@ -44,6 +45,7 @@ class Dialect:
     name: str = "Docker"
     answers: tuple[Answer, ...] = ()
     states: Mapping[str, ExecutionState] = field(default_factory=lambda: STATES)
+    settling_states: frozenset[str] = frozenset()
     init_failure: re.Pattern[bytes] = re.compile(rb"\[FATAL tini \(\d+\)\] (exec .+ failed: .+)")
     init_exit_codes: frozenset[int] = frozenset({126, 127})
     has_ordered_output: bool = False
@@ -73,6 +75,7 @@ PODMAN: Final = Dialect(
         "stopping": ExecutionState.RUNNING,
         "stopped": ExecutionState.EXITED,
     },
+    settling_states=frozenset({"stopped"}),
     init_failure=re.compile(rb"ERROR \(catatonit:\d+\): failed to exec pid1: (.+)"),
     init_exit_codes=frozenset({1}),
     has_ordered_output=True,

@@ -45,6 +45,8 @@ logger = logging.getLogger(__name__)
 
 OUR_LABELS: Final = (LABEL_INSTALLATION, LABEL_JOB, LABEL_ATTEMPT, LABEL_SPEC)
 NAME_PAUSE_SECONDS: Final = 0.05
+INIT_MESSAGE_BYTES: Final = 512
+"""Within so many bytes, counted as ``logs`` does, the init process has said what is wrong."""
 _START_LOCKS: Final = tuple(threading.Lock() for _ in range(64))
 
 
@@ -204,8 +206,9 @@ class DockerExecutor(Executor):
 
     def _init_failure(self, handle: Handle) -> str:
         """Why the init process could not run the job's program: its first words, and nobody else's exit code."""
-        first = next(iter(self.logs(handle, limit_bytes=1).entries), None)
-        failure = self._engine.dialect.init_failure.match(first.data) if first else None
+        # They may come in pieces.
+        first = b"".join(entry.data for entry in self.logs(handle, limit_bytes=INIT_MESSAGE_BYTES).entries)
+        failure = self._engine.dialect.init_failure.match(first)
         return failure[1].decode(errors="replace") if failure else ""
 
     def ends(self) -> DockerEnds:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 from uuid import UUID
 
@@ -19,6 +19,8 @@ from container_manager.specs import (
 )
 from container_manager.states import Outcome
 
+SETTLE: Final = timedelta(seconds=10)
+"""How long a container may be settling before it is taken for ended all the same: nobody may come to clean it up."""
 NOT_EXECUTABLE: Final = 126
 NOT_FOUND: Final = 127
 CANNOT_RUN: Final = frozenset({NOT_EXECUTABLE, NOT_FOUND})
@@ -35,6 +37,8 @@ def observe_container(found: Mapping[str, Any], dialect: Dialect) -> Observation
     started_at = _moment(state["StartedAt"])
     if owner is None or status is None or (status is ExecutionState.EXITED and _is_vanishing(state, started_at)):
         return None
+    if state["Status"] in dialect.settling_states and _is_recent(state["FinishedAt"]):
+        status = ExecutionState.RUNNING
     job_id, attempt = owner
     is_over = status is ExecutionState.EXITED
     finished_at = _moment(state["FinishedAt"]) if is_over else None
@@ -68,6 +72,11 @@ def _owner(name: str, labels: Mapping[str, str]) -> tuple[UUID, int] | None:
 
 def _is_vanishing(state: Mapping[str, Any], started_at: datetime | None) -> bool:
     return state["Status"] in ("removing", "dead") and started_at is None
+
+
+def _is_recent(text: str) -> bool:
+    finished_at = _moment(text)
+    return finished_at is None or datetime.now(UTC) - finished_at < SETTLE
 
 
 def _reason(state: Mapping[str, Any], started_at: datetime | None) -> Outcome | None:
