@@ -1,4 +1,4 @@
-"""The statements that insert jobs which are in the queue from the start, with their events, and wake the workers."""
+"""The statements that insert jobs which are in the queue from the start, with their events, and tell listeners."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def insert_jobs(tables: Tables, jobs: Sequence[Any], using: str, event: Mapping[
 
 
 def _insert_at_once(tables: Tables, jobs: Sequence[Any], using: str, event: Mapping[str, Any]) -> None:
-    """PostgreSQL: rows, events and the workers' notification in one statement, atomic by itself."""
+    """PostgreSQL: rows, events and the notification in one statement, atomic by itself."""
     connection = connections[using]
     rows, bound = _insertion(tables.jobs, jobs, connection)
     events, more = events_from(tables.events, "arrived", connection, event)

@@ -48,7 +48,11 @@ SETTINGS: Final[dict[str, Setting]] = {
     ),
     "MAX_QUEUE_DEPTH": Setting((int, type(None)), None, "Most jobs in the queue at once; None = no limit.", lowest=0),
     "POLL_INTERVAL": Setting((int, float), 1.0, "Seconds between looks at an idle queue.", lowest=0.01),
-    "NOTIFY": Setting((bool,), True, "PostgreSQL: wake the workers with LISTEN and NOTIFY; they poll all the same."),
+    "NOTIFY": Setting(
+        (bool,),
+        False,
+        "PostgreSQL: each commit that queues jobs notifies the channel container_manager of their queues.",
+    ),
     "HEARTBEAT_INTERVAL": Setting((int, float), 10.0, "Seconds between a worker's heartbeats.", lowest=0.01),
     "WORKER_TIMEOUT": Setting(
         (int, float), 45.0, "Seconds without a heartbeat after which a worker is dead.", lowest=0.1

@@ -69,7 +69,7 @@ class Move:
     ``attempt_values``: what their open attempts get, if anything. ``opening``: the attempts that
     begin. ``are_known``: the caller has seen those open attempts committed, so that they may be
     written by the same statement, whose snapshot is older than its lock on the job. ``is_arrival``:
-    the jobs are in the queue now, and workers are woken.
+    the jobs are in the queue now, and listeners are told.
     """
 
     tables: Tables

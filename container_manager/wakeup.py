@@ -1,4 +1,4 @@
-"""Waking workers on PostgreSQL: a notification with the commit that makes jobs ready. Polling needs none of it."""
+"""PostgreSQL's notification with the commit that queues jobs, for programs that listen. The workers poll."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ CHANNEL: Final = "container_manager"
 
 def woken(source: str) -> str:
     """
-    A query that notifies the workers of each queue in ``source``, if ``NOTIFY`` is on; its one row is ``told``.
+    A query that notifies the listeners of each queue in ``source``, if ``NOTIFY`` is on; its one row is ``told``.
 
     ``source`` has the column ``queue``. To be selected from: PostgreSQL leaves out what nobody reads.
     """
