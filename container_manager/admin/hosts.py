@@ -40,7 +40,7 @@ class HostForm(forms.ModelForm):
 
     class Meta:
         model = ExecutorHost
-        exclude = ()
+        exclude = ()  # noqa: DJ006 - the admin names the fields
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
