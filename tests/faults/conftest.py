@@ -16,7 +16,9 @@ from container_manager.executors.base import Executor
 from container_manager.hosts import node_name
 from container_manager.models import ContainerJob, ExecutorHost, Installation, JobAttempt
 from container_manager.states import TERMINAL
+from tests.executors.kubernetes.running import host_options
 from tests.faults.engine_events import EngineEvents
+from tests.faults.pod_starts import PodStarts
 from tests.processes import wait_until
 from tests.services import require_service
 
@@ -105,10 +107,28 @@ class DockerBench(Bench):
         return self._events.starts(Installation.current("default").identifier)
 
 
+class KubernetesBench(Bench):
+    image = "busybox:local"
+
+    def __init__(self, pods: PodStarts) -> None:
+        self.host = ExecutorHost.objects.create(
+            name="cluster", executor_type="kubernetes", options=host_options(), max_concurrent_jobs=50
+        )
+        self._pods = pods
+
+    def starts(self) -> Counter[str]:
+        return self._pods.starts(Installation.current("default").identifier)
+
+
 @pytest.fixture(params=ENGINES)
 def bench(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Bench]:
     if request.param == "process":
         yield ProcessBench(tmp_path)
+        return
+    if request.param == "kubernetes":
+        require_service("kubernetes")
+        with PodStarts(host_options()) as pods:
+            yield KubernetesBench(pods)
         return
     require_service("docker")
     with EngineEvents() as events:
