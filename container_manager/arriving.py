@@ -38,9 +38,11 @@ def insert_jobs(tables: Tables, jobs: Sequence[Any], using: str, event: Mapping[
     told = {"sender": tables.jobs, "raw": False, "using": using, "update_fields": None}
     if len(jobs) == 1:
         pre_save.send(instance=jobs[0], **told)
-    with transaction.atomic(using=using) if len(jobs) > AT_ONCE else nullcontext():
+    with_files = [job for job in jobs if job.file_plan]
+    with transaction.atomic(using=using) if len(jobs) > AT_ONCE or with_files else nullcontext():
         for start in range(0, len(jobs), AT_ONCE):
             _insert_at_once(tables, jobs[start : start + AT_ONCE], using, event)
+        type(jobs[0]).inserted(with_files, using)
     for job in jobs:
         job._state.adding, job._state.db = False, using
         job.mark_as_loaded()

@@ -42,6 +42,11 @@ SETTINGS: Final[dict[str, Setting]] = {
         (dict,), {}, "More executors by name: {'mine': 'dotted.path.MyExecutor'}; the built-in ones stay."
     ),
     "DEFAULT_IMAGE": Setting((str,), "", "Image of jobs that name none."),
+    "IMAGES": Setting(
+        (list, tuple, type(None)),
+        None,
+        "Images that jobs may run, as patterns: ['registry.example.com/*', 'python:3.13*']; None = any.",
+    ),
     "ALLOW_PROCESS_EXECUTOR": Setting((bool,), False, "Allow local processes, which isolate nothing, without DEBUG."),
     "INSTALLATION": Setting(
         (str,), "", "Id of this installation, 1-8 of a-z 0-9; default: random, kept in the database."

@@ -24,6 +24,10 @@ Every error this package raises on purpose.
         ├── ImagePullError
         ├── ImageNotFoundError
         ├── SpecificationError
+        ├── InputFileError
+        ├── OutputFileError
+        ├── StorageUnavailableError
+        ├── SecretError
         ├── ExecutionNotFoundError
         ├── ExecutionRunningError
         └── NameConflictError
@@ -170,6 +174,31 @@ class ImageNotFoundError(ExecutorError):
 
 class SpecificationError(ExecutorError):
     """The engine refuses this specification: a program that does not exist, a limit out of range."""
+
+    transient = False
+    outcome = Outcome.CONFIG_ERROR
+
+
+class InputFileError(ExecutorError):
+    """An input file is missing, has changed or is larger than its host takes; trying again will not help."""
+
+    transient = False
+    outcome = Outcome.CONFIG_ERROR
+
+
+class OutputFileError(ExecutorError):
+    """A file that a job left behind cannot be taken: too large, or not what it has to be."""
+
+    transient = False
+    outcome = Outcome.OUTPUT_ERROR
+
+
+class StorageUnavailableError(ExecutorError):
+    """A storage does not answer, or not in time. Says nothing about the files in it."""
+
+
+class SecretError(ExecutorError):
+    """A secret's reference leads to nothing. The message names the reference, never a value."""
 
     transient = False
     outcome = Outcome.CONFIG_ERROR

@@ -6,6 +6,8 @@ import platform
 from collections.abc import Collection, Sequence
 
 from container_manager import conf
+from container_manager.exceptions import ConfigurationError
+from container_manager.executors import executor_class
 from container_manager.models import ExecutorHost
 
 EMBEDDED_SLOTS = 100
@@ -56,6 +58,27 @@ def why_no_host(using: str, queue: str, node: str) -> str:
         known = sorted({name for host in rows for name in host.served_queues})
         return f"No executor host serves the queue {queue!r}; hosts serve: {', '.join(known)}."
     return f"There is no executor host. {HOW_TO_ADD_A_HOST}"
+
+
+def why_no_files(using: str, queue: str) -> str:
+    """Why no host of ``queue`` can run a job with files; empty when one can, or when there is no host yet."""
+    rows = serving(list(ExecutorHost.objects.using(using).all()), queue)
+    kinds = {host.executor_type for host in rows}
+    if not rows or any(map(_may_take_files, kinds)):
+        return ""
+    names = ", ".join(host.name for host in rows)
+    return (
+        f"No host of queue {queue!r} takes files: {names} ({', '.join(sorted(kinds))}). "
+        "Name a queue that a Docker, Podman or process host serves."
+    )
+
+
+def _may_take_files(executor_type: str) -> bool:
+    try:
+        return executor_class(executor_type).supports_files
+    except ConfigurationError:
+        # Its library is where the workers are, not here.
+        return True
 
 
 def _embedded_host(using: str, node: str) -> ExecutorHost:

@@ -12,7 +12,7 @@ from django.db import IntegrityError, connections, transaction
 from django.db.models import Case, Value, When
 from django.utils import timezone
 
-from container_manager import conf, lifecycle, telemetry
+from container_manager import conf, hosts, lifecycle, telemetry
 from container_manager.conflicts import retry_on_conflict
 from container_manager.exceptions import (
     DuplicateJobError,
@@ -30,6 +30,7 @@ from container_manager.models import TABLES, ContainerJob
 from container_manager.models.job import RESULT_CLEARED, hold_for
 from container_manager.models.lines import line_of
 from container_manager.models.uniqueness import naming_the_holder, slot_of
+from container_manager.secret_references import has_files
 from container_manager.states import Status, Verb
 from container_manager.withdrawing import cancel_unstarted
 
@@ -61,6 +62,7 @@ def queue_one(
         job.scheduled_for = schedule_for
     try:
         job.validate_specification()
+        _refuse_unserved_files([job], using)
         check_capacity(1, using)
         with _published([job]):
             return _enter(job, using, on_conflict=on_conflict, actor=actor)
@@ -87,6 +89,7 @@ def queue_many(jobs: Sequence[ContainerJob], *, using: str, actor: str = lifecyc
             job.validate_specification()
         except JobValidationError as error:
             raise JobValidationError({**error.message_dict, "job": [f"This is job {job.pk}."]}) from error
+    _refuse_unserved_files(jobs, using)
     check_capacity(len(jobs), using)
     new = [job for job in jobs if job._state.adding]
     known = [job for job in jobs if not job._state.adding]
@@ -161,6 +164,14 @@ def check_capacity(more: int, using: str) -> None:
         raise QueueCapacityError(
             f"The queue holds {depth} jobs and takes {limit} (MAX_QUEUE_DEPTH): {more} more do not fit; try later."
         )
+
+
+def _refuse_unserved_files(jobs: Sequence[ContainerJob], using: str) -> None:
+    """Where jobs have files, or secrets as files. One query for each of their queues."""
+    for queue in {job.queue for job in jobs if job.file_plan or has_files(job.secrets)}:
+        problem = hosts.why_no_files(using, queue)
+        if problem:
+            raise JobValidationError({"queue": [problem]})
 
 
 def _refuse_status(job: ContainerJob) -> None:

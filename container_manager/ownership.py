@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from uuid import UUID
 
 from container_manager.lifecycle import Subject
+from container_manager.masking import Masker
 from container_manager.models import ContainerJob, ExecutorHost
 
 
@@ -21,6 +22,10 @@ class Claim:
     worker: UUID
     claimed_at_ns: int = field(default_factory=time.time_ns, compare=False)
     """By this process's clock, in nanoseconds since the epoch."""
+    masker: Masker | None = field(default=None, repr=False, compare=False)
+    """Once its secrets are known: hides them."""
+    inputs: dict[str, tuple[int, str]] = field(default_factory=dict, compare=False)
+    """Size and SHA-256 of each input file that was handed over."""
 
     @property
     def subject(self) -> Subject:

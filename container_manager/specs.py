@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -25,6 +26,32 @@ LABEL_ATTEMPT: Final = LABEL_PREFIX + "attempt"
 LABEL_SPEC: Final = LABEL_PREFIX + "spec"
 
 
+_FOLDER: Final = re.compile(r"\$(?P<escaped>\$)?\((?P<name>CM_(?:INPUT|OUTPUT|SECRETS)_DIR)\)")
+
+
+@dataclass(frozen=True, slots=True)
+class Folders:
+    """Where a program finds its files, as it sees them."""
+
+    input: str
+    output: str
+    secrets: str
+
+    def variables(self) -> dict[str, str]:
+        return {"CM_INPUT_DIR": self.input, "CM_OUTPUT_DIR": self.output, "CM_SECRETS_DIR": self.secrets}
+
+
+def escape_folders(text: str) -> str:
+    """``text`` such that ``place`` gives it back."""
+    return _FOLDER.sub(lambda match: f"${match[0]}", text)
+
+
+def place(text: str, folders: Folders | None) -> str:
+    """``text`` with ``$(CM_INPUT_DIR)`` and the like replaced, where there are folders; ``$$(...)`` is the text."""
+    known = folders.variables() if folders else {}
+    return _FOLDER.sub(lambda match: match[0][1:] if match["escaped"] else known.get(match["name"], match[0]), text)
+
+
 def execution_name(installation: str, job_id: UUID, attempt: int) -> str:
     """The one name of an attempt's execution on any engine: at most 50 characters, a DNS label."""
     return f"cm-{installation}-{job_id.hex}-{attempt}"
@@ -37,7 +64,8 @@ class JobSpec:
 
     ``entrypoint`` empty means the image's own. ``memory_limit`` is in MiB, ``cpu_limit`` in
     cores, ``None`` = the host's default. ``timeout_seconds``: after which the worker stops it; an engine
-    may take it for a backstop. ``user_labels`` never override ours.
+    may take it for a backstop. ``user_labels`` never override ours. With ``has_files`` it has an input
+    and an output folder; ``secret_files`` are names and contents, never shown.
     """
 
     installation: str
@@ -55,6 +83,9 @@ class JobSpec:
     gpus: str = ""
     timeout_seconds: int | None = None
     user_labels: Mapping[str, str] = field(default_factory=dict)
+    has_files: bool = False
+    secret_files: Mapping[str, str] = field(default_factory=dict, repr=False)
+    secret_environment: Mapping[str, str] = field(default_factory=dict, repr=False)
 
     @property
     def name(self) -> str:
@@ -78,8 +109,9 @@ class JobSpec:
         return hashlib.sha256(json.dumps(values).encode()).hexdigest()[:16]
 
     def container_environment(self) -> dict[str, str]:
-        """The user's environment and ``CM_JOB_ID``, ``CM_ATTEMPT``."""
-        return {**self.environment, "CM_JOB_ID": str(self.job_id), "CM_ATTEMPT": str(self.attempt)}
+        """The user's environment, the secrets that go with it, and ``CM_JOB_ID``, ``CM_ATTEMPT``."""
+        ours = {"CM_JOB_ID": str(self.job_id), "CM_ATTEMPT": str(self.attempt)}
+        return {**self.environment, **self.secret_environment, **ours}
 
 
 @dataclass(frozen=True, slots=True)

@@ -75,6 +75,8 @@ class Outcome(TextChoices):
     CANCELLED = "cancelled", _("cancelled")
     IMAGE_ERROR = "image_error", _("image error")
     CONFIG_ERROR = "config_error", _("configuration error")
+    OUTPUT_ERROR = "output_error", _("output error")
+    """It ended well, and what it should leave behind is missing, too large or not valid."""
     INFRA_ERROR = "infra_error", _("infrastructure error")
     LOST = "lost", _("lost")
     """It may have run, and its end was not seen. ``on_lost`` says what happens then."""

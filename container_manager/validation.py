@@ -6,12 +6,20 @@ import math
 import re
 import shlex
 from collections.abc import Mapping, Sequence
+from fnmatch import fnmatchcase
 from typing import Any, Final
 
 from container_manager.specs import LABEL_PREFIX
 
 LARGEST_INTEGER: Final = 2_147_483_647
 """What an integer column holds on every database."""
+SECRET_NAME: Final = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,99}")
+SECRET_REFERENCE: Final = re.compile(
+    r"env:[A-Za-z_]\w*|file:/[^\0]+|setting:[A-Z_][A-Z0-9_]*|(?!env:|file:|setting:)[A-Za-z_]\w*(\.[A-Za-z_]\w*)+:.*"
+)
+CREDENTIAL_NAME: Final = re.compile(
+    r"passw(or)?d|passphrase|secret|token|credential|api_?key|private_?key|access_?key|auth(?!or)", re.IGNORECASE
+)
 QUEUE_NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.:-]{0,63}")
 
 
@@ -54,6 +62,46 @@ def environment_problems(environment: Any) -> list[str]:
         elif not _can_be_passed(value):
             problems.append(f"{name}: a value cannot hold NUL or lone surrogates; remove them.")
     return problems
+
+
+def secret_problems(secrets: Any) -> list[str]:
+    """An object: each name's reference, or ``{"reference": ..., "as": "file" or "environment"}``."""
+    if not isinstance(secrets, Mapping):
+        return ['Give an object of references: {"API_TOKEN": "env:ACME_TOKEN"}.']
+    problems = []
+    for name, secret in secrets.items():
+        if not isinstance(name, str) or not SECRET_NAME.fullmatch(name):
+            problems.append(f"{name!r} is not a secret's name: letters, digits, '_', '.' and '-', at most 100.")
+            continue
+        reference, way = (secret, "file") if isinstance(secret, str) else _reference_and_way(secret)
+        if way not in ("file", "environment"):
+            problems.append(f"{name}: give a reference, or {{'reference': ..., 'as': 'file' or 'environment'}}.")
+        elif not isinstance(reference, str) or not SECRET_REFERENCE.fullmatch(reference):
+            # Not shown: it may be the secret itself, put here by mistake.
+            forms = "env:NAME, file:/path, setting:NAME, or a provider, dotted.path:argument"
+            problems.append(f"{name}: not a reference. Give {forms}.")
+    return problems
+
+
+def _reference_and_way(secret: Any) -> tuple[Any, Any]:
+    if not isinstance(secret, Mapping) or set(secret) - {"reference", "as"}:
+        return None, None
+    return secret.get("reference"), secret.get("as", "file")
+
+
+def looks_like_credential(name: str, value: str) -> bool:
+    """Whether a variable of this name with this value is probably a password, a token or a key."""
+    return bool(value) and CREDENTIAL_NAME.search(name) is not None
+
+
+def image_problems(image: str, allowed: Sequence[str] | None) -> list[str]:
+    """That ``image`` matches one of the patterns; ``None`` allows every image, and no image needs no leave."""
+    if allowed is None or not isinstance(image, str) or not image:
+        return []
+    if any(fnmatchcase(image, pattern) for pattern in allowed):
+        return []
+    listed = ", ".join(allowed) or "none"
+    return [f"The image {image!r} is not allowed. CONTAINER_MANAGER['IMAGES'] allows: {listed}."]
 
 
 def label_problems(labels: Any) -> list[str]:

@@ -14,6 +14,7 @@ USE_TZ = True
 TIME_ZONE = "UTC"
 ROOT_URLCONF = "tests.urls"
 STATIC_URL = "static/"
+MEDIA_ROOT = os.environ.get("TEST_MEDIA_ROOT", "/nonexistent: the fixture media sets it")
 PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
 
 INSTALLED_APPS = [

@@ -11,6 +11,7 @@ from django import forms
 
 from container_manager import registry
 from container_manager.definitions import placeholders
+from container_manager.definitions.files import OutputFile
 from container_manager.exceptions import ConfigurationError
 from container_manager.validation import argument_list, command_problems, environment_problems
 
@@ -28,28 +29,31 @@ ARGUMENTS: Final = frozenset({
 
 class DefinitionType(type):
     """
-    The class of definitions: options and form fields leave the body for ``options`` and ``fields``.
+    The class of definitions: options, form fields and output files leave the body for attributes of these names.
 
-    Both are inherited one by one. So ``queue = "media"`` is an option, and ``queue()`` stays a method.
+    They are inherited one by one. So ``queue = "media"`` is an option, and ``queue()`` stays a method.
     """
 
     name: str
     options: Mapping[str, Any]
     fields: Mapping[str, forms.Field]
+    outputs: Mapping[str, OutputFile]
 
     def __new__(mcs, class_name: str, bases: tuple[type, ...], body: dict[str, Any]) -> DefinitionType:
         is_base = not any(isinstance(base, DefinitionType) for base in bases)
         if is_base:
-            return super().__new__(mcs, class_name, bases, {**body, "options": {}, "fields": {}})
+            return super().__new__(mcs, class_name, bases, {**body, "options": {}, "fields": {}, "outputs": {}})
         is_abstract = body.pop("abstract", False)
         fields = {name: body.pop(name) for name in list(body) if isinstance(body[name], forms.Field)}
+        outputs = {name: body.pop(name) for name in list(body) if isinstance(body[name], OutputFile)}
         options = {name: body.pop(name) for name in list(body) if name in OPTIONS}
         body.setdefault("name", _snake_case(class_name))
         definition = super().__new__(mcs, class_name, bases, body)
         parents = [parent for parent in reversed(definition.__mro__[1:]) if isinstance(parent, DefinitionType)]
         definition.options = {name: value for parent in parents for name, value in parent.options.items()} | options
         definition.fields = {name: field for parent in parents for name, field in parent.fields.items()} | fields
-        problems = [*_body_problems(body), *_field_problems(fields), *_option_problems(definition)]
+        definition.outputs = {name: output for parent in parents for name, output in parent.outputs.items()} | outputs
+        problems = [*_body_problems(body), *_field_problems(fields, outputs), *_option_problems(definition)]
         if problems:
             raise ConfigurationError(f"The job definition {definition.__qualname__}: {' '.join(problems)}")
         if not is_abstract:
@@ -74,8 +78,10 @@ def _body_problems(body: Mapping[str, Any]) -> Iterator[str]:
         yield f"{body['name']!r} is not a name: a letter, then letters, digits, '_', '.' or '-', 200 in all."
 
 
-def _field_problems(fields: Mapping[str, forms.Field]) -> Iterator[str]:
-    for name in fields:
+def _field_problems(fields: Mapping[str, forms.Field], outputs: Mapping[str, OutputFile]) -> Iterator[str]:
+    for output in outputs.values():
+        yield from output.problems()
+    for name in (*fields, *outputs):
         if name in ARGUMENTS:
             yield f"A parameter cannot be called {name!r}, an argument of queue(); rename it."
 
@@ -93,6 +99,6 @@ def _option_problems(definition: DefinitionType) -> Iterator[str]:
     if options.get("shell") and list(placeholders.names_in([options["command"]])):
         yield "A shell would read what a placeholder stands for; pass it in the environment: {'HEIGHT': '{height}'}."
     for name in dict.fromkeys(placeholders.names_in(texts)):
-        if name not in definition.fields:
-            known = ", ".join(definition.fields) or "none"
+        if name not in definition.fields and name not in definition.outputs:
+            known = ", ".join([*definition.fields, *definition.outputs]) or "none"
             yield f"{{{name}}} is not a parameter; parameters are: {known}. Write {{{{{name}}}}} for the text itself."

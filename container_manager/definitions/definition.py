@@ -12,9 +12,12 @@ from container_manager import batches, intake
 from container_manager.definitions import parameters as given_parameters
 from container_manager.definitions import placeholders
 from container_manager.definitions.declaring import DefinitionType
+from container_manager.definitions.files import InputFile, OutputFile, StoredInput, input_plan, output_plan
 from container_manager.exceptions import JobValidationError
 from container_manager.models import ContainerJob, JobBatch
+from container_manager.models.file import discard_copies
 from container_manager.models.job_queryset import JobQuerySet
+from container_manager.specs import escape_folders
 from container_manager.validation import argument_list
 
 
@@ -41,6 +44,7 @@ class JobDefinition(metaclass=DefinitionType):
     name: ClassVar[str]
     options: ClassVar[Mapping[str, Any]]
     fields: ClassVar[Mapping[str, forms.Field]]
+    outputs: ClassVar[Mapping[str, OutputFile]]
 
     @classmethod
     def clean(cls, parameters: dict[str, Any]) -> dict[str, Any]:
@@ -68,13 +72,19 @@ class JobDefinition(metaclass=DefinitionType):
         of messages per parameter that is unknown, missing or wrong.
         """
         cleaned = given_parameters.clean(cls.fields, parameters, cls.clean)
-        stored = given_parameters.stored(cls.fields, cleaned)
-        job = ContainerJob(**cls._columns({key: placeholders.as_text(value) for key, value in stored.items()}))
-        job.name = name or cls.name
-        job.definition, job.parameters = cls.name, stored
-        job.tenant, job.unique_key = tenant, unique_key
+        files = {key: value for key, value in cleaned.items() if isinstance(cls.fields[key], InputFile)}
+        stored = given_parameters.stored(cls.fields, {key: cleaned[key] for key in cls.fields if key not in files})
+        job = ContainerJob(name=name or cls.name, definition=cls.name, tenant=tenant, unique_key=unique_key)
+        # Last, when nothing can be wrong any more: it may copy files.
+        inputs = cls._store_inputs(files)
+        plans = {key: input_plan(key, found) for key, found in inputs.items()}
+        for column, value in cls._columns(cls._placeholders(stored, plans)).items():
+            setattr(job, column, value)
         if priority is not None:
             job.priority = priority
+        job.parameters = stored | {key: {"storage": found.storage, "name": found.name} for key, found in inputs.items()}
+        if plans or cls.outputs:
+            job.file_plan = {"inputs": plans, "outputs": {key: output_plan(out) for key, out in cls.outputs.items()}}
         return job
 
     if TYPE_CHECKING:
@@ -99,7 +109,13 @@ class JobDefinition(metaclass=DefinitionType):
             """
             using = JobQuerySet(ContainerJob).write_alias
             job = cls.build(**arguments)
-            return intake.queue_one(job, schedule_for=schedule_for, on_conflict=on_conflict, using=using)
+            queued = None
+            try:
+                queued = intake.queue_one(job, schedule_for=schedule_for, on_conflict=on_conflict, using=using)
+            finally:
+                if queued is not job:
+                    discard_copies(job, using)
+            return queued
 
     @classmethod
     def queue_many(
@@ -139,6 +155,22 @@ class JobDefinition(metaclass=DefinitionType):
             f"{cls.__name__}Form", (_ParameterForm,), {**cls.fields, "_definition": cls}
         )
         return form_class(*arguments, **options)
+
+    @classmethod
+    def _store_inputs(cls, files: Mapping[str, Any]) -> dict[str, StoredInput]:
+        stored: dict[str, StoredInput] = {}
+        for name, found in files.items():
+            field = cls.fields[name]
+            if found is not None and isinstance(field, InputFile):
+                stored[name] = field.store(found)
+        return stored
+
+    @classmethod
+    def _placeholders(cls, stored: Mapping[str, Any], inputs: Mapping[str, Mapping[str, str]]) -> dict[str, str]:
+        """What each placeholder stands for. Where the folders are is known at the launch: it depends on the host."""
+        values = {name: escape_folders(placeholders.as_text(stored.get(name))) for name in cls.fields}
+        values |= {name: f"$(CM_INPUT_DIR)/{plan['path']}" for name, plan in inputs.items()}
+        return values | {name: f"$(CM_OUTPUT_DIR)/{output.path}" for name, output in cls.outputs.items()}
 
     @classmethod
     def _columns(cls, values: Mapping[str, str]) -> dict[str, Any]:

@@ -6,7 +6,14 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from typing import Any, BinaryIO, ClassVar
 
-from container_manager.specs import Handle, HostHealth, JobSpec, LogBatch, Observation, PullProgress, Usage
+from container_manager.specs import Folders, Handle, HostHealth, JobSpec, LogBatch, Observation, PullProgress, Usage
+
+
+def size_limits(options: Mapping[str, Any]) -> tuple[int | None, int | None]:
+    """Bytes of input and of output files, from the options ``max_input_size`` and ``max_output_size`` in MiB."""
+    most = [options.get(name) for name in ("max_input_size", "max_output_size")]
+    given, left = (None if mebibytes is None else int(mebibytes) << 20 for mebibytes in most)
+    return given, left
 
 
 class EndStream(ABC):
@@ -38,6 +45,10 @@ class Executor(ABC):
     """Can ``put_files`` and ``get_files`` be used?"""
     supports_ends: ClassVar[bool] = False
     """Can ``ends`` be used?"""
+    max_input_size: int | None = None
+    """Bytes that the input files of an execution may have together; ``None`` = no limit."""
+    max_output_size: int | None = None
+    """Bytes that its output files may have together."""
     supports_images: ClassVar[bool] = True
     """Does a job need an image here?"""
     observe_interval_seconds: ClassVar[float] = 0.0
@@ -127,12 +138,25 @@ class Executor(ABC):
         """What the execution has used so far; empty where the engine cannot tell."""
         return Usage()
 
-    def put_files(self, handle: Handle, files: Iterable[tuple[str, BinaryIO, int]]) -> None:
-        """Before the start: each (relative path, stream, size) is in the input folder."""
+    def folders(self, name: str) -> Folders | None:
+        """Where the execution ``name`` finds its files, as its program sees it; ``None`` without ``supports_files``."""
+        return None
+
+    def put_files(self, spec: JobSpec, handle: Handle, files: Iterable[tuple[str, BinaryIO, int]]) -> None:
+        """
+        Before the start: the folders are there, with each (relative path, stream, size) and the secrets of ``spec``.
+
+        Idempotent. ``InputFileError`` when a stream does not have its size. What reading a stream raises
+        comes out as it is.
+        """
         raise NotImplementedError(f"{type(self).__name__} has supports_files = False")
 
-    def get_files(self, handle: Handle) -> Iterable[tuple[str, BinaryIO, int]]:
-        """After the end: each (relative path, stream, size) of the output folder, one at a time."""
+    def get_files(self, handle: Handle, paths: Iterable[str]) -> Iterator[tuple[str, BinaryIO, int]]:
+        """
+        After the end: each (path, stream, size) of ``paths`` that is a regular file in the output folder.
+
+        One at a time: a stream is good until the next. What is not there is left out.
+        """
         raise NotImplementedError(f"{type(self).__name__} has supports_files = False")
 
     def close(self) -> None:

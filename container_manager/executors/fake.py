@@ -11,10 +11,11 @@ from __future__ import annotations
 import json
 import threading
 import time
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
-from typing import Any, ClassVar, Final
+from io import BytesIO
+from typing import Any, BinaryIO, ClassVar, Final
 
 from django.core.exceptions import ValidationError
 
@@ -27,9 +28,10 @@ from container_manager.exceptions import (
     NameConflictError,
     SpecificationError,
 )
-from container_manager.executors.base import Executor
+from container_manager.executors.base import Executor, size_limits
 from container_manager.specs import (
     ExecutionState,
+    Folders,
     Handle,
     HostHealth,
     JobSpec,
@@ -64,6 +66,8 @@ class Script:
     ignores_term: bool = False
     is_missing: bool = False
     is_oom: bool = False
+    files: Mapping[str, str] = field(default_factory=dict)
+    """What it leaves in its output folder: paths and contents; ``result.json`` is the job's result."""
     create_error: str = ""
     start_error: str = ""
 
@@ -99,6 +103,7 @@ class _Execution:
     exit_code: int | None = None
     reason: Outcome | None = None
     kill_at: float | None = None
+    inputs: dict[str, bytes] = field(default_factory=dict)
 
     @property
     def state(self) -> ExecutionState:
@@ -170,18 +175,22 @@ def engine(name: str = "default") -> FakeEngine:
 class FakeExecutor(Executor):
     """See the module. Option ``engine``: which of the process's fake engines it talks to."""
 
+    supports_files: ClassVar[bool] = True
     supports_images: ClassVar[bool] = False
 
     def __init__(self, options: Mapping[str, Any], *, installation: str) -> None:
         super().__init__(options, installation=installation)
         self._engine = engine(options.get("engine", "default"))
+        self.max_input_size, self.max_output_size = size_limits(options)
 
     @classmethod
     def validate_options(cls, options: Mapping[str, Any]) -> None:
         for name, value in options.items():
-            if name != "engine" or not isinstance(value, str):
+            wanted = {"engine": str, "max_input_size": int, "max_output_size": int}
+            if not isinstance(value, wanted.get(name, ())):
                 raise ValidationError(
-                    f"The fake executor's only option is 'engine', a string; not {name!r}: {value!r}."
+                    "The fake executor's options are 'engine', a string, 'max_input_size' and 'max_output_size' "
+                    f"in MiB; not {name!r}: {value!r}."
                 )
 
     def create(self, spec: JobSpec) -> Handle:
@@ -250,6 +259,25 @@ class FakeExecutor(Executor):
 
     def usage(self, handle: Handle) -> Usage:
         return Usage()
+
+    def folders(self, name: str) -> Folders:
+        return Folders("/cm/input", "/cm/output", "/run/secrets")
+
+    def put_files(self, spec: JobSpec, handle: Handle, files: Iterable[tuple[str, BinaryIO, int]]) -> None:
+        contents = {path: content.read() for path, content, _ in files}
+        with self._reached() as executions:
+            if handle.name in executions:
+                executions[handle.name].inputs = contents
+
+    def get_files(self, handle: Handle, paths: Iterable[str]) -> Iterator[tuple[str, BinaryIO, int]]:
+        with self._reached() as executions:
+            if handle.name not in executions:
+                raise ExecutionNotFoundError(f"There is no execution {handle.name}.")
+            left = executions[handle.name].script.files
+        for path in paths:
+            if path in left:
+                content = left[path].encode()
+                yield path, BytesIO(content), len(content)
 
     def check(self) -> HostHealth:
         with self._reached():

@@ -4,6 +4,7 @@ from container_manager.models.attempt import JobAttempt
 from container_manager.models.batch import BatchProgress, JobBatch
 from container_manager.models.environment import EnvironmentTemplate
 from container_manager.models.event import JobEvent
+from container_manager.models.file import JobFile
 from container_manager.models.handler_call import HandlerCall
 from container_manager.models.host import ExecutorHost
 from container_manager.models.idempotency import IdempotencyKey
@@ -26,6 +27,7 @@ __all__ = [
     "JobAttempt",
     "JobBatch",
     "JobEvent",
+    "JobFile",
     "JobLog",
     "Lane",
     "MinuteRollup",

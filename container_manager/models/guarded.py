@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Sequence
 from typing import Any, ClassVar, Self, TypeVar
 
-from django.db import models, router, transaction
+from django.db import DEFAULT_DB_ALIAS, models, router, transaction
 
 from container_manager.exceptions import InvalidTransitionError
 
@@ -41,6 +41,7 @@ class GuardedModel(models.Model):
         if self._state.adding or force_insert:
             self.prepare_insert()
             super().save(force_insert=True, using=using, update_fields=None)
+            self.inserted([self], self._state.db or DEFAULT_DB_ALIAS)
             self.mark_as_loaded()
             return
         database = using or router.db_for_write(type(self), instance=self)
@@ -89,6 +90,10 @@ class GuardedModel(models.Model):
     def prepare_insert(self) -> None:
         """Called before a new row is inserted, also in bulk: fill what the given values imply."""
 
+    @classmethod
+    def inserted(cls, rows: Sequence[Self], using: str) -> None:
+        """Called after new rows were inserted, also in bulk: insert what belongs to them."""
+
     def save_guarded(self, changes: dict[str, Any], using: str) -> None:
         """Write ``changes`` with one guarded UPDATE, or raise ``InvalidTransitionError`` and write nothing."""
         raise NotImplementedError
@@ -118,6 +123,7 @@ class GuardedQuerySet(models.QuerySet[Row]):
         for row in rows:
             row.prepare_insert()
         created = super().bulk_create(rows, *args, **kwargs)
+        self.model.inserted(rows, self.db)
         for row in rows:
             row.mark_as_loaded()
         return created

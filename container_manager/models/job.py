@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from datetime import datetime, timedelta
 from typing import Any, ClassVar, Final
@@ -21,6 +21,7 @@ from container_manager.indexes import PartialIndex
 from container_manager.lifecycle import Subject, Tables
 from container_manager.models.attempt import JobAttempt
 from container_manager.models.event import JobEvent
+from container_manager.models.file import JobFile, files_of, input_rows
 from container_manager.models.guarded import GuardedModel, stale
 from container_manager.models.job_queryset import JobQuerySet
 from container_manager.models.lines import line_of
@@ -51,7 +52,8 @@ _VERBS: Final[dict[Status, Verb]] = {
 }
 RESULT_CLEARED: Final[Mapping[str, Any]] = {
     "retry_count": 0, "rescue_count": 0, "rerun_count": 0, "infra_rerun_count": 0,
-    "exit_code": None, "outcome": "", "error": "", "result": None, "progress": None, "cancel_requested_at": None,
+    "exit_code": None, "outcome": "", "error": "", "result": None, "progress": None, "progress_text": "",
+    "cancel_requested_at": None,
 }  # fmt: skip
 """What queueing a failed job again forgets. ``attempt`` is not among it: it only grows."""
 _JUDGED: Final = frozenset({"scheduled_for", "retry_count", "max_retries", "queued_at"})
@@ -124,7 +126,8 @@ class ContainerJob(Specification, GuardedModel):
     outcome = models.CharField(max_length=16, blank=True, default="", choices=Outcome.choices)
     error = models.TextField(blank=True, default="")
     result = models.JSONField(null=True, blank=True)
-    progress = models.PositiveSmallIntegerField(null=True, blank=True)
+    progress = models.PositiveSmallIntegerField(null=True, blank=True, help_text=_("Percent."))
+    progress_text = models.CharField(max_length=200, blank=True, default="")
 
     trace_context = models.JSONField(
         null=True, blank=True, editable=False, help_text=_("W3C context of the span that queued it.")
@@ -136,7 +139,7 @@ class ContainerJob(Specification, GuardedModel):
         "status", "hold", "hold_until", "hold_reason", "expires_at", "queued_at", "scheduled_for", "launched_at",
         "started_at", "finished_at", "cancel_requested_at", "attempt", "worker", "retry_count", "max_retries",
         "rescue_count", "rerun_count", "infra_rerun_count", "exit_code", "outcome", "error", "result", "progress",
-        "unique_key", "unique_slot", "line",
+        "progress_text", "unique_key", "unique_slot", "line",
     })  # fmt: skip
 
     class Meta:
@@ -244,6 +247,11 @@ class ContainerJob(Specification, GuardedModel):
         attempt = JobAttempt.objects.using(self.write_alias).filter(job_id=self.pk).order_by("-number").first()
         return attempt_output(attempt, stream=stream, tail=tail) if attempt else ""
 
+    @property
+    def files(self) -> dict[str, JobFile]:
+        """Its inputs and the outputs of its last attempt with any: ``job.files["clip"].open("rb")``. One query."""
+        return files_of(self, self.write_alias)
+
     def delete(self, using: str | None = None, keep_parents: bool = False) -> tuple[int, dict[str, int]]:
         """The row, its attempts, events and output are gone. ``JobActiveError`` while a container may exist."""
         rows = JobQuerySet(type(self), using=using or self.write_alias).filter(pk=self.pk)
@@ -281,6 +289,12 @@ class ContainerJob(Specification, GuardedModel):
             self.hold, self.hold_until = hold_for(self.scheduled_for, self.retry_count, self.max_retries, self.line)
         if self.status == Status.QUEUED and self.queued_at is not None:
             self.expires_at = self.expiry(self.queued_at, self.scheduled_for)
+
+    @classmethod
+    def inserted(cls, rows: Sequence[ContainerJob], using: str) -> None:
+        files = input_rows(rows)
+        if files:
+            JobFile.objects.using(using).bulk_create(files)
 
     def expiry(self, queued_at: datetime, scheduled_for: datetime | None) -> datetime | None:
         """When a job queued so has waited for too long; ``None`` = never."""

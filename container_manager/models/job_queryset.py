@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from datetime import datetime
+from functools import partial
 from typing import TYPE_CHECKING, Any, Self, TypedDict
 from uuid import UUID
 
@@ -12,6 +13,7 @@ from django.db.models import F, Q
 from django.utils import timezone
 
 from container_manager.exceptions import JobActiveError
+from container_manager.models.file import JobFile, delete_contents, owned_contents
 from container_manager.models.guarded import GuardedQuerySet
 from container_manager.states import ACTIVE, Status
 
@@ -62,9 +64,17 @@ class JobQuerySet(GuardedQuerySet["ContainerJob"]):
         }
 
     def delete(self) -> tuple[int, dict[str, int]]:
-        """Rows with their attempts, events and output are gone. ``JobActiveError`` if one is active, and none is."""
+        """
+        Rows with their attempts, events and output are gone. ``JobActiveError`` if one is active, and none is.
+
+        Once that is committed, so are the files that this package stored for them.
+        """
         with transaction.atomic(using=self.db):
             refuse_active(self.filter(status__in=ACTIVE).order_by().values_list("pk", flat=True)[:1])
+            with_files = JobFile.objects.using(self.db).filter(job__in=self.order_by()).order_by()
+            contents = owned_contents(set(with_files.values_list("job_id", flat=True)), self.db)
+            if contents:
+                transaction.on_commit(partial(delete_contents, contents), using=self.db, robust=True)
             return super().delete()
 
     delete.alters_data = True  # type: ignore[attr-defined]

@@ -62,6 +62,12 @@ class Specification(models.Model):
     secrets = models.JSONField(default=dict, blank=True, editable=False)
     definition = models.CharField(max_length=200, blank=True, default="", editable=False)
     parameters = models.JSONField(default=dict, blank=True, editable=False)
+    file_plan = models.JSONField(
+        default=dict,
+        blank=True,
+        editable=False,
+        help_text=_("Its inputs, each with storage, name and path; its outputs, each with storage, path and required."),
+    )
     tenant = models.CharField(max_length=100, blank=True, default="", editable=False)
     unique_key = models.CharField(max_length=200, null=True, blank=True, editable=False)  # noqa: DJ001 - none is no key
 
@@ -81,6 +87,8 @@ class Specification(models.Model):
         problems["command"] += validation.command_problems(self.command)
         problems["entrypoint"] += validation.command_problems(self.entrypoint)
         problems["environment"] += validation.environment_problems(self.environment)
+        problems["secrets"] += validation.secret_problems(self.secrets)
+        problems["image"] += validation.image_problems(self.image or conf.get("DEFAULT_IMAGE"), conf.get("IMAGES"))
         problems["labels"] += validation.label_problems(self.labels)
         problems["queue"] += validation.queue_problems(self.queue)
         for field, longest in _TEXTS.items():

@@ -134,5 +134,6 @@ def _rerun(counter: str, delay: float, message: str) -> _Decision:
     values = {
         counter: F(counter) + 1, "hold": Hold.BACKOFF, "hold_until": DatabaseNow() + timedelta(seconds=delay),
         "hold_reason": f"{message} It runs again in {delay:.0f} s.", "progress": None,
+        "progress_text": "", "result": None,
     }  # fmt: skip
     return _Decision(Status.QUEUED, Verb.RETRY, tuple(values.items()), message)

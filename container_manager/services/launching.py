@@ -18,6 +18,7 @@ from container_manager.exceptions import (
 from container_manager.executors import Executor
 from container_manager.models import ContainerJob, JobAttempt
 from container_manager.ownership import Claim
+from container_manager.services import inputs
 from container_manager.services.executions import build_spec, executor_for, installation_id
 from container_manager.specs import ExecutionState, Handle
 from container_manager.states import Outcome
@@ -68,12 +69,24 @@ class LaunchResult:
 
 
 def create(claim: Claim, executor: Executor, installation: str) -> Handle:
-    """The execution of ``claim`` is prepared; the user's work has not begun. Raises what the executor raises."""
+    """
+    The execution of ``claim`` is prepared, with its files and secrets; the user's work has not begun.
+
+    Raises what the executor raises, without the job's secrets.
+    """
     try:
-        spec = build_spec(claim, installation)
+        spec = build_spec(claim, installation, executor)
     except ValueError as error:
         raise SpecificationError(f"The command cannot be split: {error}.") from error
-    return executor.create(spec)
+    try:
+        handle = executor.create(spec)
+        if spec.has_files or spec.secret_files:
+            inputs.hand_over(claim, executor, spec, handle)
+    except ExecutorError as error:
+        if claim.masker is None:
+            raise
+        raise type(error)(claim.masker.mask_value(str(error))) from None
+    return handle
 
 
 def confirm(claims: Collection[Claim], using: str) -> set[UUID]:
@@ -142,7 +155,7 @@ class JobService:
         """
         The execution of ``job``, which is LAUNCHING, was created and started; or why not.
 
-        Writes nothing to the database: its caller records what it returns. Raises what an
+        Writes nothing but the checksums of its inputs: its caller records what it returns. Raises what an
         executor raises on ``create``.
         """
         using = job.write_alias
@@ -153,6 +166,7 @@ class JobService:
         installation = installation_id(using)
         executor = executor_for(claim.host, installation)
         handle = create(claim, executor, installation)
+        inputs.record([claim], using)
         if claim.attempt_id not in confirm([claim], using):
             return LaunchResult(success=False, error="The job was cancelled, or taken over, before its start.")
         return start(executor, handle, engine_id=claim.host.engine_id)

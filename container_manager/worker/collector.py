@@ -14,9 +14,11 @@ from django.db import DatabaseError, connections
 from container_manager.exceptions import ExecutorError, ExecutorUnavailableError
 from container_manager.executors import Executor
 from container_manager.models import JobAttempt
+from container_manager.progress import Progress
 from container_manager.services.finishing import Ending
 from container_manager.services.outcomes import explain, outcome_of
 from container_manager.services.output import OutputWriter, store_output
+from container_manager.services.reading import OutputReader, store_progress
 from container_manager.specs import LogBatch, Usage
 from container_manager.states import Outcome
 from container_manager.worker.calls import Calls
@@ -35,6 +37,9 @@ READ_TOGETHER: Final = 16
 READ_BYTES: Final = 1 << 20
 CATCH_UP_BYTES: Final = 4 << 20
 """Once a read was cut short: an engine may scan its whole log for each."""
+MOST_REREADS: Final = 4
+"""A read that ends within a secret is repeated, each time twice as long, so often at most."""
+PROGRESS_SECONDS: Final = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +69,7 @@ class Collector:
         self._write()
         now = time.monotonic()
         running = [watch for watch in watches if watch.phase in (Phase.RUNNING, Phase.ENDED)]
+        self._tell_progress(running, now)
         pause = max(SHORTEST_PAUSE, len(running) / READS_PER_SECOND)
         ended: list[Watch] = []
         for watch in running:
@@ -97,7 +103,9 @@ class Collector:
 
     def _ask(self, read: Read) -> tuple[LogBatch, Usage]:
         limit = CATCH_UP_BYTES if read.watch.is_behind else READ_BYTES
-        batch = self._executor.logs(read.watch.handle, read.cursor, limit_bytes=limit)
+        batch = self._executor.logs(read.watch.handle, read.cursor, limit_bytes=limit << read.watch.rereads)
+        if batch.entries and read.watch.reader is None:
+            read.watch.reader = OutputReader(read.watch.claim)
         if not read.is_final or batch.has_more:
             return batch, Usage()
         try:
@@ -117,8 +125,39 @@ class Collector:
         read.watch.is_reading = False
         if answer is None:
             self._on_failure(read.watch, error, is_final=read.is_final)
-        else:
-            self._unwritten.append((read.watch, *answer, read.is_final))
+            return
+        batch, usage = answer
+        readable = self._readable(read, batch)
+        if readable is not None:
+            self._unwritten.append((read.watch, readable, usage, read.is_final))
+
+    def _readable(self, read: Read, batch: LogBatch) -> LogBatch | None:
+        """``batch`` as it may be kept; ``None`` = it is read again, with what follows."""
+        watch = read.watch
+        if watch.reader is None:
+            return batch
+        must_take = batch.has_more and watch.rereads >= MOST_REREADS
+        readable = watch.reader.read(batch, is_end=read.is_final and not batch.has_more, must_take=must_take)
+        if readable is not None:
+            watch.rereads = 0
+        elif batch.has_more:
+            watch.rereads += 1
+            watch.next_read = 0.0
+        return readable
+
+    def _tell_progress(self, watches: Sequence[Watch], now: float) -> None:
+        """At most once a second for each job, and always the last word of one that has ended."""
+        due: dict[UUID, Progress] = {}
+        for watch in watches:
+            is_due = now >= watch.next_progress or watch.phase is Phase.ENDED
+            if is_due and watch.reader is not None and watch.reader.progress is not None:
+                due[watch.claim.job.pk] = watch.reader.progress
+        if not due:
+            return
+        store_progress(due, self._worker, self._using)
+        for watch in watches:
+            if watch.reader is not None and watch.claim.job.pk in due:
+                watch.reader.progress, watch.next_progress = None, now + PROGRESS_SECONDS
 
     def _on_failure(self, watch: Watch, error: Exception | None, *, is_final: bool) -> None:
         watch.read_failures += 1
@@ -166,11 +205,14 @@ class Collector:
             return
         outcome = outcome_of(seen, killed_by=watch.killed_by, killed_at=watch.killed_at)
         has_late_stop = bool(watch.killed_by) and outcome not in (Outcome.CANCELLED, Outcome.TIMEOUT)
+        error = explain(outcome, seen)
+        if watch.claim.masker is not None:
+            error = watch.claim.masker.mask_value(error)
         watch.is_reading = True
         self._endings.append((
             watch,
             Ending(
-                claim=watch.claim, outcome=outcome, exit_code=seen.exit_code, error=explain(outcome, seen),
+                claim=watch.claim, outcome=outcome, exit_code=seen.exit_code, error=error,
                 started_at=seen.started_at, finished_at=seen.finished_at, usage=usage,
                 has_late_stop=has_late_stop,
             ),

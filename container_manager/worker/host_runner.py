@@ -15,7 +15,7 @@ from container_manager.exceptions import ExecutorUnavailableError
 from container_manager.executors import Executor
 from container_manager.models import ExecutorHost
 from container_manager.ownership import Claim
-from container_manager.services import finishing, launching, recording
+from container_manager.services import finishing, inputs, launching, recording
 from container_manager.services.executions import handle_of
 from container_manager.services.launching import LaunchResult
 from container_manager.services.output import OutputWriter
@@ -24,6 +24,7 @@ from container_manager.states import StopReason
 from container_manager.worker.calls import Calls
 from container_manager.worker.collector import Collector
 from container_manager.worker.ends import EndListener
+from container_manager.worker.harvest import Harvester
 from container_manager.worker.health import HostMonitor
 from container_manager.worker.observer import Observer
 from container_manager.worker.pulls import PullNotes
@@ -60,6 +61,7 @@ class HostRunner:
         self.collector = Collector(self.executor, self.calls, worker, using)
         self.ends = EndListener(self.executor, host.name, wake)
         self.observer = Observer(self.executor, self.calls, self.monitor, self.ends)
+        self.harvester = Harvester(host.name, self.executor, wake, using)
         self.pulls = PullNotes(self.executor, worker, using)
         self._waiting_notes = WaitingNotes(worker, using)
         self._created: list[Watch] = []
@@ -153,6 +155,7 @@ class HostRunner:
         self.ends.close()
         self.launches.close()
         self.calls.close()
+        self.harvester.close()
 
     def _on_created(self, watch: Watch, handle: Handle | None, error: Exception | None) -> None:
         if handle is None:
@@ -165,6 +168,7 @@ class HostRunner:
     def _confirm_and_start(self) -> None:
         if not self._created:
             return
+        inputs.record([watch.claim for watch in self._created], self.using)
         confirmed = launching.confirm([watch.claim for watch in self._created], self.using)
         batch, self._created = self._created, []
         ready = [watch for watch in batch if watch.claim.attempt_id in confirmed]
@@ -236,11 +240,12 @@ class HostRunner:
         self.observer.hurry()
 
     def _finish(self) -> int:
-        endings = self.collector.endings()
+        endings = self.harvester.ready(self.collector.endings())
         if not endings:
             return 0
         finished = finishing.finish([ending for _, ending in endings], self.using)
         self.collector.forget(endings)
+        self.harvester.forget(endings)
         for watch, _ in endings:
             if watch.claim.attempt_id not in finished:
                 self.drop(watch, "another worker owns it")

@@ -16,9 +16,11 @@ from container_manager.models import (
     JobAttempt,
     JobBatch,
     JobEvent,
+    JobFile,
     JobLog,
 )
 from container_manager.states import TERMINAL
+from container_manager.worker.leftovers import Leftovers
 
 BATCH: Final = 500
 KEY_AGE: Final = timedelta(days=2)
@@ -34,6 +36,7 @@ class Retention:
 
     def __init__(self, using: str) -> None:
         self._using = using
+        self._leftovers = Leftovers(using)
 
     def count_old(self) -> dict[str, int]:
         """How much is old enough now, by what."""
@@ -112,10 +115,12 @@ class Retention:
         ids = list(old.values_list("pk", flat=True)[:BATCH])
         if not ids:
             return len(ids)
+        ids = sorted(self._leftovers.delete(ids))
         attempts = JobAttempt.objects.using(self._using).filter(job_id__in=ids)
         JobLog.objects.using(self._using).filter(attempt_id__in=list(attempts.values_list("pk", flat=True))).delete()
         JobEvent.objects.using(self._using).filter(job_id__in=ids).delete()
         HandlerCall.objects.using(self._using).filter(job_id__in=ids).delete()
+        JobFile.objects.using(self._using).filter(job_id__in=ids).delete()
         attempts.delete()
         rows = ContainerJob.objects.using(self._using).filter(pk__in=ids, status=status)
         return rows._raw_delete(self._using)

@@ -8,6 +8,7 @@ from enum import Enum, auto
 
 from container_manager.ownership import Claim
 from container_manager.services.output import OutputWriter
+from container_manager.services.reading import OutputReader
 from container_manager.specs import Handle, Observation
 
 
@@ -43,4 +44,8 @@ class Watch:
     read_failures: int = 0
     noted: set[str] = field(default_factory=set)
     """What it was seen to wait for, as its timeline has it."""
+    reader: OutputReader | None = None
+    rereads: int = 0
+    """How often what was read could not be taken, since it ended within a secret."""
+    next_progress: float = 0.0
     is_lost: bool = field(default=False)

@@ -22,11 +22,6 @@ from tests.video.container_jobs import MakeThumbnail
 pytestmark = pytest.mark.django_db
 
 
-@pytest.fixture(autouse=True)
-def _definitions_of_this_test_alone(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(registry, "_definitions", registry.all_definitions())
-
-
 def problems(**parameters: Any) -> dict[str, list[str]]:
     """What is wrong with them, by parameter; no job was made."""
     before = ContainerJob.objects.count()

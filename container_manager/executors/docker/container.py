@@ -7,6 +7,7 @@ from typing import Any
 
 from container_manager.exceptions import SpecificationError
 from container_manager.executors.docker.dialects import Dialect
+from container_manager.executors.docker.files import volumes
 from container_manager.executors.docker.options import DockerOptions
 from container_manager.executors.limits import effective_limit
 from container_manager.specs import JobSpec
@@ -30,6 +31,7 @@ def create_config(spec: JobSpec, options: DockerOptions, dialect: Dialect) -> di
         "WorkingDir": spec.working_directory,
         "User": spec.user or options.user,
         "Labels": spec.labels,
+        "Volumes": volumes(has_files=spec.has_files, has_secrets=bool(spec.secret_files)),
         # A job has an exit code; probing its health would only cost the engine.
         "Healthcheck": {"Test": ["NONE"]},
         "HostConfig": _host_config(spec, options, dialect),

@@ -6,9 +6,9 @@ import logging
 import math
 import threading
 import time
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import replace
-from typing import Any, ClassVar, Final
+from typing import Any, BinaryIO, ClassVar, Final
 
 from container_manager.exceptions import (
     ExecutionNotFoundError,
@@ -17,11 +17,12 @@ from container_manager.exceptions import (
     ImageNotFoundError,
     NameConflictError,
 )
-from container_manager.executors.base import Executor
+from container_manager.executors.base import Executor, size_limits
 from container_manager.executors.docker.client import Engine
 from container_manager.executors.docker.container import create_config
 from container_manager.executors.docker.dialects import DOCKER, PODMAN, Dialect
 from container_manager.executors.docker.ends import DockerEnds
+from container_manager.executors.docker.files import FOLDERS, get_files, put_files, put_secrets
 from container_manager.executors.docker.logs import read_logs
 from container_manager.executors.docker.observation import CANNOT_RUN, NOT_EXECUTABLE, NOT_FOUND, observe_container
 from container_manager.executors.docker.options import DEFAULT_BASE_URL, DockerOptions
@@ -32,6 +33,7 @@ from container_manager.specs import (
     LABEL_JOB,
     LABEL_SPEC,
     ExecutionState,
+    Folders,
     Handle,
     HostHealth,
     JobSpec,
@@ -61,11 +63,14 @@ class DockerExecutor(Executor):
     default_base_url: ClassVar[str] = DEFAULT_BASE_URL
     likely_dialect: ClassVar[Dialect] = DOCKER
 
+    supports_files: ClassVar[bool] = True
+
     def __init__(self, options: Mapping[str, Any], *, installation: str) -> None:
         super().__init__(options, installation=installation)
         self._docker_options = self._parse(options)
         self._engine = Engine(self._docker_options, self.likely_dialect)
         self._puller = ImagePuller(self._engine)
+        self.max_input_size, self.max_output_size = size_limits(options)
         self._seen: dict[str, Observation] = {}
 
     @classmethod
@@ -261,6 +266,19 @@ class DockerExecutor(Executor):
             version=info.get("ServerVersion", ""),
             details={name: str(info[key]) for name, key in details.items() if key in info},
         )
+
+    def folders(self, name: str) -> Folders:
+        return FOLDERS
+
+    def put_files(self, spec: JobSpec, handle: Handle, files: Iterable[tuple[str, BinaryIO, int]]) -> None:
+        container = self._own_id(handle)
+        if spec.has_files:
+            put_files(self._engine, container, files)
+        if spec.secret_files:
+            put_secrets(self._engine, container, spec.secret_files)
+
+    def get_files(self, handle: Handle, paths: Iterable[str]) -> Iterator[tuple[str, BinaryIO, int]]:
+        return get_files(self._engine, self._own_id(handle), paths)
 
     def close(self) -> None:
         self._engine.close()

@@ -94,6 +94,8 @@ CHECKS: Final[dict[str, forms.Check]] = {
     "max_cpu_limit": forms.cores,
     "log_max_size": _log_size,
     "log_max_files": forms.whole(2, "files"),
+    "max_input_size": forms.whole(1, "MiB"),
+    "max_output_size": forms.whole(1, "MiB"),
 }
 
 
@@ -106,7 +108,8 @@ class DockerOptions:
     of its own. ``network``: of jobs that name none. ``allowed_networks``: those a job may name, beside ``none`` and
     ``network``. ``user``: of jobs that name none; empty = the image's own. Memory in MiB, processors in cores; a
     host with a maximum gives it to jobs without a limit, where there is no default. ``log_max_size`` and
-    ``log_max_files`` bound what the engine keeps of an execution's output until it is read.
+    ``log_max_files`` bound what the engine keeps of an execution's output until it is read. ``max_input_size`` and
+    ``max_output_size``: MiB of all input and of all output files of a job; default: no limit.
     """
 
     base_url: str = DEFAULT_BASE_URL
@@ -128,6 +131,8 @@ class DockerOptions:
     max_cpu_limit: float | None = None
     log_max_size: str = "10m"
     log_max_files: int = 3
+    max_input_size: int | None = None
+    max_output_size: int | None = None
 
     @classmethod
     def parse(cls, options: Mapping[str, Any]) -> Self:

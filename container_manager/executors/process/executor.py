@@ -10,11 +10,11 @@ import struct
 import sys
 import tempfile
 import threading
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from datetime import UTC, datetime
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Any, ClassVar, Final
+from typing import Any, BinaryIO, ClassVar, Final
 from uuid import UUID
 
 from django.core.exceptions import ValidationError
@@ -28,12 +28,14 @@ from container_manager.exceptions import (
     NameConflictError,
     SpecificationError,
 )
-from container_manager.executors.base import Executor
+from container_manager.executors.base import Executor, size_limits
 from container_manager.executors.process import supervisor
+from container_manager.executors.process.files import folders_in, get_files, put_files
 from container_manager.executors.process.store import Execution, Store
 from container_manager.specs import (
     LABEL_SPEC,
     ExecutionState,
+    Folders,
     Handle,
     HostHealth,
     JobSpec,
@@ -54,24 +56,28 @@ REFUSAL: Final = (
 )
 ANSWER_SECONDS: Final = 20.0
 """How long a supervisor may take to come up: it needs some hundredths of a second."""
+OPTIONS: Final = ("state_directory", "max_input_size", "max_output_size")
 DEFAULT_PATH: Final = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 
 class ProcessExecutor(Executor):
     """
-    Jobs as processes of this machine. For development: memory and CPU limits are not enforced.
+    Jobs as processes of this machine. For development: memory and CPU limits and ``network="none"`` are not enforced.
 
     Option ``state_directory``: where executions are kept; default: a folder per user in the
-    temporary directory. A job's environment holds nothing of the worker's. A service manager
+    temporary directory. ``max_input_size`` and ``max_output_size``: MiB of all input and of all output files of
+    a job; default: no limit. A job's environment holds nothing of the worker's. A service manager
     that kills the worker's whole control group ends its jobs too (systemd: ``KillMode=process``).
     """
 
+    supports_files: ClassVar[bool] = True
     supports_images: ClassVar[bool] = False
 
     def __init__(self, options: Mapping[str, Any], *, installation: str) -> None:
         super().__init__(options, installation=installation)
         base = options.get("state_directory") or Path(tempfile.gettempdir()) / f"container-manager-{os.getuid()}"
         self._store = Store(Path(base) / installation)
+        self.max_input_size, self.max_output_size = size_limits(options)
         self._children: set[int] = set()
         self._children_lock = threading.Lock()
 
@@ -82,12 +88,15 @@ class ProcessExecutor(Executor):
     @classmethod
     def validate_options(cls, options: Mapping[str, Any]) -> None:
         for name, value in options.items():
-            if name != "state_directory":
-                near = get_close_matches(name, ["state_directory"], n=1)
-                hint = f"Did you mean {near[0]!r}?" if near else "The only one is 'state_directory'."
+            if name not in OPTIONS:
+                near = get_close_matches(name, OPTIONS, n=1)
+                hint = f"Did you mean {near[0]!r}?" if near else f"Known: {', '.join(OPTIONS)}."
                 raise ValidationError(f"The process executor has no option {name!r}. {hint}")
-            if not isinstance(value, str) or not os.path.isabs(value):
-                raise ValidationError(f"state_directory is {value!r}; give an absolute path.")
+            if name == "state_directory":
+                if not isinstance(value, str) or not os.path.isabs(value):
+                    raise ValidationError(f"state_directory is {value!r}; give an absolute path.")
+            elif not isinstance(value, int) or isinstance(value, bool) or value < 1:
+                raise ValidationError(f"{name} is {value!r}; give a whole number of MiB, at least 1.")
 
     def create(self, spec: JobSpec) -> Handle:
         self._check_allowed()
@@ -95,7 +104,8 @@ class ProcessExecutor(Executor):
         if not command:
             raise SpecificationError("A local process needs a command: there is no image whose own could run.")
         for field in ("user", "network", "gpus"):
-            if getattr(spec, field):
+            # A definition that cuts its jobs off in production runs here too, as open as any local process is.
+            if getattr(spec, field) and (field, spec.network) != ("network", "none"):
                 raise SpecificationError(f"The process executor cannot do {field}={getattr(spec, field)!r}.")
         handle = Handle(spec.name, spec.name)
         if not self._store.add(spec.name, self._stored(spec, command)):
@@ -177,6 +187,20 @@ class ProcessExecutor(Executor):
     def check(self) -> HostHealth:
         self._check_allowed()
         return HostHealth(engine_id=self._store.identity(), version=f"{sys.platform} {os.uname().release}")
+
+    def folders(self, name: str) -> Folders:
+        return folders_in(self._store.root / name)
+
+    def put_files(self, spec: JobSpec, handle: Handle, files: Iterable[tuple[str, BinaryIO, int]]) -> None:
+        execution = Execution(self._store, handle.name)
+        if execution.is_ready():
+            with self._store.reached():
+                put_files(self.folders(handle.name), files, spec.secret_files)
+
+    def get_files(self, handle: Handle, paths: Iterable[str]) -> Iterator[tuple[str, BinaryIO, int]]:
+        if not Execution(self._store, handle.name).exists():
+            raise ExecutionNotFoundError(f"There is no execution {handle.name}.")
+        return get_files(self.folders(handle.name), paths)
 
     def _check_allowed(self) -> None:
         if not conf.is_process_executor_allowed():

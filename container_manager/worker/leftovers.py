@@ -1,0 +1,48 @@
+"""Stored files of pruned jobs go before the rows that name them, in a thread that a storage may keep waiting."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Final
+from uuid import UUID
+
+from container_manager.models import JobFile
+from container_manager.models.file import OWN_FOLDER, delete_contents, owned_contents
+
+WAIT_SECONDS: Final = 10.0
+
+
+class Leftovers:
+    """Deletes what this package stored for jobs. Safe with any number of workers: deleting twice is no error."""
+
+    def __init__(self, using: str) -> None:
+        self._using = using
+        self._pool: ThreadPoolExecutor | None = None
+        self._deleting: Future[set[tuple[str, str]]] | None = None
+
+    def delete(self, job_ids: Collection[UUID]) -> set[UUID]:
+        """Those of ``job_ids`` whose files are gone, so that their rows may go too; the others wait."""
+        contents = owned_contents(job_ids, self._using)
+        if not contents:
+            return set(job_ids)
+        if self._deleting is not None and not self._deleting.done():
+            return self._without(job_ids, {(alias, name) for alias, names in contents.items() for name in names})
+        if self._pool is None:
+            self._pool = ThreadPoolExecutor(max_workers=1, thread_name_prefix="leftovers")
+        self._deleting = self._pool.submit(delete_contents, contents)
+        try:
+            left = self._deleting.result(WAIT_SECONDS)
+        except TimeoutError:
+            left = {(alias, name) for alias, names in contents.items() for name in names}
+        return self._without(job_ids, left)
+
+    def _without(self, job_ids: Collection[UUID], left: set[tuple[str, str]]) -> set[UUID]:
+        if not left:
+            return set(job_ids)
+        rows = JobFile.objects.using(self._using).filter(job_id__in=job_ids, stored_name__startswith=OWN_FOLDER)
+        waiting = {
+            job_id for job_id, storage, name in rows.values_list("job_id", "storage", "stored_name")
+            if (storage, name) in left
+        }  # fmt: skip
+        return set(job_ids) - waiting
