@@ -139,7 +139,11 @@ def _check_policies() -> Iterator[checks.CheckMessage]:
 
 def check_admin(**_: Any) -> list[checks.CheckMessage]:
     """The admin's pages refresh themselves by htmx, which the extra ``admin`` brings."""
-    if not apps.is_installed("django.contrib.admin") or apps.is_installed("django_htmx"):
+    if (
+        not apps.is_installed("django.contrib.admin")
+        or not find_spec("django_htmx")
+        or apps.is_installed("django_htmx")
+    ):
         return []
     return [
         checks.Info(

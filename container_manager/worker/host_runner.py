@@ -57,6 +57,7 @@ class HostRunner:
         self.launches = Calls(f"launch-{host.name}", threads, wake)
         self.calls = Calls(f"host-{host.name}", 4, wake)
         self.watches: dict[UUID, Watch] = {}
+        self.removing = 0  # removals asked of the engine and not answered yet
         self.monitor = HostMonitor(host, self.executor, self.calls, using)
         self.collector = Collector(self.executor, self.calls, worker, using)
         self.ends = EndListener(self.executor, host.name, wake)
@@ -255,11 +256,13 @@ class HostRunner:
     def _remove(self, watches: Sequence[Watch]) -> None:
         for watch in watches:
             self.watches.pop(watch.claim.attempt_id, None)
+        self.removing += len(watches)
         self.calls.submit_each(
             [watch.handle for watch in watches], self.executor.remove, self._on_removed, together=REMOVE_TOGETHER
         )
 
     def _on_removed(self, handle: Handle, _: object, error: Exception | None) -> None:
+        self.removing -= 1
         if error is not None:
             # The sweep removes it later.
             logger.warning("not removed: %s: %s", handle.name, error)

@@ -276,7 +276,7 @@ class WorkerLoop:
         return not self.options.queues or queue in self.options.queues
 
     def _is_drained(self) -> bool:
-        if any(runner.watches for runner in self._runners.values()):
+        if any(runner.watches or runner.removing for runner in self._runners.values()):
             return False
         if not all(runner.monitor.is_known for runner in self._runners.values()):
             return False
