@@ -138,7 +138,7 @@ def _check_policies() -> Iterator[checks.CheckMessage]:
 
 
 def check_admin(**_: Any) -> list[checks.CheckMessage]:
-    """The admin's pages refresh themselves by htmx, which the extra ``admin`` brings."""
+    """The admin's pages refresh themselves by htmx, which the extra ``admin`` brings: no word without it."""
     if (
         not apps.is_installed("django.contrib.admin")
         or not find_spec("django_htmx")
@@ -148,7 +148,7 @@ def check_admin(**_: Any) -> list[checks.CheckMessage]:
     return [
         checks.Info(
             "The admin's pages of container_manager do not refresh themselves.",
-            hint="pip install 'django-container-queue[admin]' and add 'django_htmx' to INSTALLED_APPS.",
+            hint="Add 'django_htmx' to INSTALLED_APPS.",
             id="container_manager.I001",
         )
     ]
