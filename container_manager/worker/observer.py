@@ -83,8 +83,8 @@ class Observer:
         self._is_told_in_time = seen is not None and seen.state is ExecutionState.EXITED
         if not self._is_told_in_time:
             self.hurry()
-        elif watch.phase is Phase.RUNNING:
-            watch.seen, watch.phase = seen, Phase.ENDED
+        elif seen is not None and watch.phase is Phase.RUNNING:
+            self._end(watch, seen)
 
     @property
     def next_look(self) -> float:
@@ -113,8 +113,11 @@ class Observer:
         watch.missing_since = None
         watch.seen = seen
         if seen.state is ExecutionState.EXITED:
-            watch.phase = Phase.ENDED
             self._is_told_in_time = False
+            self._end(watch, seen)
+
+    def _end(self, watch: Watch, seen: Observation) -> None:
+        watch.seen, watch.phase = seen, Phase.ENDED
 
     def _missing(self, watch: Watch, asked: float) -> None:
         if not self._monitor.is_healthy:

@@ -60,7 +60,7 @@ POINTS: Final[dict[str, tuple[Any, str, Callable[..., Any]]]] = {
     "after_start": (launching, "start", _after),
     "before_record": (recording, "record_started", _before),
     "while_running": (recording, "record_started", _after),
-    "after_exit": (observer.Observer, "_compare", _after),
+    "after_exit": (observer.Observer, "_end", _after),
     "before_finish": (finishing, "finish", _before),
     "before_remove": (host_runner.HostRunner, "_remove", _before),
 }
