@@ -1,12 +1,17 @@
-"""One database per run and per xdist worker, and what the markers mean."""
+"""One database per run and per xdist worker, what the markers mean, and a worker with a host of the fake engine."""
 
 from __future__ import annotations
 
 import os
+from collections.abc import Callable, Iterator
+from typing import Any
 
 import pytest
 from django.conf import settings
 
+from container_manager.executors.fake import FakeEngine, engine
+from container_manager.models import ExecutorHost
+from container_manager.worker import WorkerLoop, WorkerOptions
 from tests.services import require_service
 
 SERVICES = {"docker": "docker", "podman": "podman", "kubernetes": "kubernetes", "browser": "chromium"}
@@ -44,3 +49,30 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
     for marker, service in SERVICES.items():
         if item.get_closest_marker(marker):
             require_service(service)
+
+
+@pytest.fixture
+def fake_engine() -> Iterator[FakeEngine]:
+    fake = engine("tests")
+    fake.reset()
+    yield fake
+    fake.reset()
+
+
+@pytest.fixture
+def host(db: None, fake_engine: FakeEngine) -> ExecutorHost:
+    return ExecutorHost.objects.create(
+        name="fake", executor_type="fake", options={"engine": fake_engine.name}, max_concurrent_jobs=100
+    )
+
+
+@pytest.fixture
+def drain() -> Callable[..., WorkerLoop]:
+    """Runs a worker in the test's own thread until nothing is left."""
+
+    def run(**options: Any) -> WorkerLoop:
+        loop = WorkerLoop(WorkerOptions(**{"drain": True, "concurrency": 100, "poll_interval": 0.1, **options}))
+        loop.run()
+        return loop
+
+    return run

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 from django.contrib.auth.models import Permission, User
 from django.test import Client
 
-from container_manager.executors.fake import FakeEngine, engine
-from container_manager.models import ContainerJob, ExecutorHost
+from container_manager.models import ContainerJob
 
 BASE = "/api/v1"
 
@@ -58,18 +57,3 @@ def api(db: None) -> Api:
 @pytest.fixture
 def job(db: None) -> ContainerJob:
     return ContainerJob.objects.create(command="echo hello", name="hello")
-
-
-@pytest.fixture
-def fake_engine() -> Iterator[FakeEngine]:
-    fake = engine("api-tests")
-    fake.reset()
-    yield fake
-    fake.reset()
-
-
-@pytest.fixture
-def host(db: None, fake_engine: FakeEngine) -> ExecutorHost:
-    return ExecutorHost.objects.create(
-        name="fake", executor_type="fake", options={"engine": fake_engine.name}, max_concurrent_jobs=50
-    )

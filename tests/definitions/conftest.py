@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from container_manager import registry
-from container_manager.executors.fake import FakeEngine, engine
 from container_manager.hosts import node_name
 from container_manager.models import ExecutorHost
-from container_manager.worker import WorkerLoop, WorkerOptions
 from tests.video.container_jobs import PLANTED
 
 
@@ -30,16 +27,6 @@ def media(tmp_path: Path, settings: Any, monkeypatch: pytest.MonkeyPatch) -> Pat
 
 
 @pytest.fixture
-def drain() -> Callable[[], None]:
-    """Runs a worker until nothing is left."""
-
-    def run(**options: Any) -> None:
-        WorkerLoop(WorkerOptions(**{"drain": True, "concurrency": 20, "poll_interval": 0.1, **options})).run()
-
-    return run
-
-
-@pytest.fixture
 def process_host(transactional_db: None, tmp_path: Path) -> ExecutorHost:
     return ExecutorHost.objects.create(
         name="process", executor_type="process", node=node_name(), queues=["default", "media"],
@@ -48,15 +35,7 @@ def process_host(transactional_db: None, tmp_path: Path) -> ExecutorHost:
 
 
 @pytest.fixture
-def fake_engine() -> Iterator[FakeEngine]:
-    fake = engine("definition-tests")
-    fake.reset()
-    yield fake
-    fake.reset()
-
-
-@pytest.fixture
-def fake_host(transactional_db: None, fake_engine: FakeEngine) -> ExecutorHost:
-    return ExecutorHost.objects.create(
-        name="fake", executor_type="fake", options={"engine": fake_engine.name}, queues=["default", "media"]
-    )
+def fake_host(transactional_db: None, host: ExecutorHost) -> ExecutorHost:
+    host.queues = ["default", "media"]
+    host.save()
+    return host

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 import pytest
 
-from container_manager.executors.fake import FakeEngine, engine
 from container_manager.handlers import registry
 from container_manager.models import ExecutorHost
-from container_manager.worker import WorkerLoop, WorkerOptions
 
 
 @pytest.fixture(autouse=True)
@@ -24,25 +22,6 @@ def no_other_handlers() -> Iterator[None]:
 
 
 @pytest.fixture
-def fake_engine() -> Iterator[FakeEngine]:
-    fake = engine("handler-tests")
-    fake.reset()
-    yield fake
-    fake.reset()
-
-
-@pytest.fixture
-def host(transactional_db: None, fake_engine: FakeEngine) -> ExecutorHost:
-    return ExecutorHost.objects.create(
-        name="fake", executor_type="fake", options={"engine": fake_engine.name}, max_concurrent_jobs=100
-    )
-
-
-@pytest.fixture
-def drain() -> Callable[[], None]:
-    """A worker works until nothing is left to do, handlers included."""
-
-    def run() -> None:
-        WorkerLoop(WorkerOptions(drain=True, concurrency=100, poll_interval=0.05)).run()
-
-    return run
+def host(transactional_db: None, host: ExecutorHost) -> ExecutorHost:
+    """The worker sees only what is committed."""
+    return host

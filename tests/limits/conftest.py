@@ -2,40 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from typing import Any
+from collections.abc import Iterator
 
 import pytest
 from uuid_utils.compat import uuid7
 
 from container_manager import lanes, turns
-from container_manager.executors.fake import FakeEngine, engine
 from container_manager.models import ContainerJob, ExecutorHost
 from container_manager.queue import queue_manager
-from container_manager.worker import WorkerLoop, WorkerOptions
-
-
-@pytest.fixture
-def fake_engine() -> Iterator[FakeEngine]:
-    fake = engine("limit-tests")
-    fake.reset()
-    yield fake
-    fake.reset()
-
-
-@pytest.fixture
-def host(db: None, fake_engine: FakeEngine) -> ExecutorHost:
-    return ExecutorHost.objects.create(
-        name="fake", executor_type="fake", options={"engine": fake_engine.name}, max_concurrent_jobs=50
-    )
-
-
-@pytest.fixture
-def drain() -> Callable[[], None]:
-    def run(**options: Any) -> None:
-        WorkerLoop(WorkerOptions(drain=True, poll_interval=0.05, **options)).run()
-
-    return run
 
 
 @pytest.fixture(autouse=True)

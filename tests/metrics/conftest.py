@@ -2,43 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 from django.test import Client
 from prometheus_client.parser import text_string_to_metric_families
 
-from container_manager.executors.fake import FakeEngine, engine
-from container_manager.models import ExecutorHost
-from container_manager.worker import WorkerLoop, WorkerOptions
-
 Samples = dict[tuple[str, frozenset[tuple[str, str]]], float]
-
-
-@pytest.fixture
-def fake_engine() -> Iterator[FakeEngine]:
-    fake = engine("metrics-tests")
-    fake.reset()
-    yield fake
-    fake.reset()
-
-
-@pytest.fixture
-def host(db: None, fake_engine: FakeEngine) -> ExecutorHost:
-    return ExecutorHost.objects.create(
-        name="fake", executor_type="fake", options={"engine": fake_engine.name}, max_concurrent_jobs=50
-    )
-
-
-@pytest.fixture
-def drain() -> Callable[..., None]:
-    """Runs a worker until nothing is left."""
-
-    def run(**options: Any) -> None:
-        WorkerLoop(WorkerOptions(**{"drain": True, "concurrency": 100, "poll_interval": 0.1, **options})).run()
-
-    return run
 
 
 @pytest.fixture

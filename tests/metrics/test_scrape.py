@@ -115,7 +115,7 @@ def test_workers_and_hosts_are_seen(
     assert sample(samples, "cm_host_failures", host="fake") == 4
     assert sample(samples, "cm_executor_errors_total", host="fake") == 9
     assert sample(samples, "cm_host_active", host="fake") == 0
-    assert sample(samples, "cm_host_slots", host="fake") == 50
+    assert sample(samples, "cm_host_slots", host="fake") == 100
     assert 0 <= sample(samples, "cm_host_reached_age_seconds", host="fake") < 60
 
 
