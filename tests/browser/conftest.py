@@ -5,17 +5,15 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 from django.conf import settings
 from django.contrib.auth.models import Permission, User
-from django.contrib.staticfiles import finders
 from django.test import Client
-from playwright.sync_api import Browser, ConsoleMessage, Page, Request, Response, Route, sync_playwright
-from playwright.sync_api import Error as PlaywrightError
+from playwright.sync_api import Browser, ConsoleMessage, Page, Request, sync_playwright
 from pytest_django.live_server_helper import LiveServer
 
 from container_manager.hosts import node_name
@@ -25,8 +23,7 @@ from tests.services import chromium, require_service
 
 WAIT_SECONDS = 60.0
 """How long a page may take to show what is expected."""
-NETWORK_CHANGED = "ERR_NETWORK_CHANGED"
-"""Chromium drops its connections when an interface comes or goes, as they do with each container."""
+CHROMIUM = Path(__file__).parent / "chromium_without_netlink.py"
 
 
 @pytest.fixture(scope="package")
@@ -36,33 +33,14 @@ def browser() -> Iterator[Browser]:
     before = os.environ.get("DJANGO_ALLOW_ASYNC_UNSAFE")
     os.environ["DJANGO_ALLOW_ASYNC_UNSAFE"] = "true"
     with sync_playwright() as playwright:
-        started = playwright.chromium.launch(executable_path=chromium(), args=["--no-sandbox"])
+        environment: dict[str, str | float | bool] = {**os.environ, "CHROMIUM": chromium()}
+        started = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"], env=environment)
         yield started
         started.close()
     if before is None:
         del os.environ["DJANGO_ALLOW_ASYNC_UNSAFE"]
     else:
         os.environ["DJANGO_ALLOW_ASYNC_UNSAFE"] = before
-
-
-def go(page: Page, path: str) -> Response | None:
-    """As ``page.goto``, once more where the machine's network changed meanwhile."""
-    for _ in range(10):
-        try:
-            return page.goto(path)
-        except PlaywrightError as error:
-            if NETWORK_CHANGED not in str(error):
-                raise
-    return page.goto(path)
-
-
-def _from_the_folders(route: Route) -> None:
-    """Static files from where they lie: many connections at once would meet a change of the network most."""
-    found = finders.find(urlsplit(route.request.url).path.removeprefix("/static/"))
-    if isinstance(found, str):
-        route.fulfill(path=found)
-    else:
-        route.continue_()
 
 
 @dataclass
@@ -83,12 +61,11 @@ class Visits:
         client.force_login(user)
         session = client.cookies[settings.SESSION_COOKIE_NAME].value
         context.add_cookies([{"name": settings.SESSION_COOKIE_NAME, "value": session, "url": self.address}])
-        context.route("**/static/**", _from_the_folders)
         page = context.new_page()
         page.on("console", self._note_message)
         page.on("pageerror", lambda error: self._note(str(error)))
         page.on("request", self._refuse_others)
-        go(page, path)
+        page.goto(path)
         return page
 
     def close(self) -> None:
@@ -102,7 +79,7 @@ class Visits:
             self._note(f"{message.text} ({message.location['url']})")
 
     def _note(self, text: str) -> None:
-        if not any(known in text for known in (*self.allowed, NETWORK_CHANGED)):
+        if not any(known in text for known in self.allowed):
             self.problems.append(text)
 
     def _refuse_others(self, request: Request) -> None:

@@ -11,7 +11,7 @@ from playwright.sync_api import Locator, Page, expect
 
 from container_manager import queue_manager
 from container_manager.models import ContainerJob, JobEvent
-from tests.browser.conftest import WAIT_SECONDS, Visits, accessibility_problems, go
+from tests.browser.conftest import WAIT_SECONDS, Visits, accessibility_problems
 
 pytestmark = pytest.mark.browser
 
@@ -75,7 +75,7 @@ def test_a_running_job_is_followed_and_a_reader_is_left_where_they_are(
     page = visits.open(superuser, JOBS)
     page.get_by_role("link", name="follow-me").click()
     expect(page.locator("#cm-summary .cm-badge").first).to_have_text("Running", timeout=WAIT)
-    go(page, job_page(job))
+    page.goto(job_page(job))
     log = page.locator("#cm-log")
     shows(log, "first 200")
     expect(page.locator("#cm-log-state")).to_have_text("Following", timeout=WAIT)
@@ -158,7 +158,7 @@ def test_every_page_is_accessible_and_fits_the_window(
     expect(page.get_by_role("heading", name="Queue: 1 job?")).to_be_visible(timeout=WAIT)
     problems += _problems(page, "question")
     for address in every_page:
-        go(page, address)
+        page.goto(address)
         problems += _problems(page, address)
     assert not problems, "\n".join(problems)
 
@@ -175,7 +175,7 @@ def test_the_output_is_accessible_and_fits_the_window(
     shows(page.locator("#cm-log"), "colour 37")
     page.get_by_label("Times").check()
     assert not _problems(page, "logs")
-    go(page, f"{job_page(job)}?tab=logs&find=colour")
+    page.goto(f"{job_page(job)}?tab=logs&find=colour")
     expect(page.locator("#cm-log mark").first).to_be_visible(timeout=WAIT)
     assert not _problems(page, "search")
 
@@ -190,11 +190,11 @@ def test_a_reader_is_shown_nothing_to_press(visits: Visits, read_only_user: User
     expect(page.locator("#cm-summary .cm-button")).to_have_count(0)
     expect(page.get_by_role("link", name="Logs")).to_have_count(0)
     visits.allowed.append("403")
-    answer = go(page, f"{JOBS}{job.pk}/edit/")
+    answer = page.goto(f"{JOBS}{job.pk}/edit/")
     assert answer is not None
     assert answer.ok
     assert page.locator("input[type=submit][name^=_]").count() == 0
-    answer = go(page, f"{JOBS}{job.pk}/log/")
+    answer = page.goto(f"{JOBS}{job.pk}/log/")
     assert answer is not None
     assert answer.status == 403
 
