@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
-from typing import Final
+from typing import Final, TypeVar
 from uuid import UUID
 
 from container_manager.states import Outcome
@@ -182,6 +182,20 @@ class Usage:
 
     memory_peak_bytes: int | None = None
     cpu_seconds: float | None = None
+
+    def with_later(self, later: Usage) -> Usage:
+        """The most that either tells: both only ever grow, and a later question may come after the end."""
+        return Usage(
+            memory_peak_bytes=_most(self.memory_peak_bytes, later.memory_peak_bytes),
+            cpu_seconds=_most(self.cpu_seconds, later.cpu_seconds),
+        )
+
+
+Number = TypeVar("Number", int, float)
+
+
+def _most(*known: Number | None) -> Number | None:
+    return max((number for number in known if number is not None), default=None)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -45,6 +45,8 @@ class Executor(ABC):
     """Can ``put_files`` and ``get_files`` be used?"""
     supports_ends: ClassVar[bool] = False
     """Can ``ends`` be used?"""
+    has_live_usage: ClassVar[bool] = False
+    """Is ``usage`` to be asked while an execution runs, since nothing is left of it at the end?"""
     max_input_size: int | None = None
     """Bytes that the input files of an execution may have together; ``None`` = no limit."""
     max_output_size: int | None = None

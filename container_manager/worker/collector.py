@@ -106,7 +106,7 @@ class Collector:
         batch = self._executor.logs(read.watch.handle, read.cursor, limit_bytes=limit << read.watch.rereads)
         if batch.entries and read.watch.reader is None:
             read.watch.reader = OutputReader(read.watch.claim)
-        if not read.is_final or batch.has_more:
+        if not read.is_final or batch.has_more or self._executor.has_live_usage:
             return batch, Usage()
         try:
             return batch, self._executor.usage(read.watch.handle)
@@ -117,6 +117,8 @@ class Collector:
         try:
             attempt = JobAttempt.objects.using(self._using).get(pk=watch.claim.attempt_id)
             watch.output = OutputWriter.resume(attempt, self._using)
+            before = Usage(memory_peak_bytes=attempt.memory_peak_bytes, cpu_seconds=attempt.cpu_seconds)
+            watch.usage = before.with_later(watch.usage)
         except JobAttempt.DoesNotExist:
             return ""
         return watch.output.cursor
@@ -213,7 +215,8 @@ class Collector:
             watch,
             Ending(
                 claim=watch.claim, outcome=outcome, exit_code=seen.exit_code, error=error,
-                started_at=seen.started_at, finished_at=seen.finished_at, usage=usage,
+                started_at=seen.started_at, finished_at=seen.finished_at,
+                usage=watch.usage.with_later(usage),
                 has_late_stop=has_late_stop,
             ),
         ))  # fmt: skip

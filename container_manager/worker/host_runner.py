@@ -28,6 +28,7 @@ from container_manager.worker.harvest import Harvester
 from container_manager.worker.health import HostMonitor
 from container_manager.worker.observer import Observer
 from container_manager.worker.pulls import PullNotes
+from container_manager.worker.usage import UsageSampler
 from container_manager.worker.waiting_notes import WaitingNotes
 from container_manager.worker.watch import Phase, Watch
 
@@ -60,6 +61,7 @@ class HostRunner:
         self.removing = 0  # removals asked of the engine and not answered yet
         self.monitor = HostMonitor(host, self.executor, self.calls, using)
         self.collector = Collector(self.executor, self.calls, worker, using)
+        self.sampler = UsageSampler(self.executor, self.calls, worker, using)
         self.ends = EndListener(self.executor, host.name, wake)
         self.observer = Observer(self.executor, self.calls, self.monitor, self.ends)
         self.harvester = Harvester(host.name, self.executor, wake, using)
@@ -113,6 +115,8 @@ class HostRunner:
         self.observer.tick(self.watches)
         self._waiting_notes.tick(self.watches.values())
         self.collector.tick(self.watches.values())
+        if not self.monitor.is_down:
+            self.sampler.tick(self.watches.values())
         moved += self._finish()
         return bool(moved)
 

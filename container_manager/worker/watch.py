@@ -9,7 +9,7 @@ from enum import Enum, auto
 from container_manager.ownership import Claim
 from container_manager.services.output import OutputWriter
 from container_manager.services.reading import OutputReader
-from container_manager.specs import Handle, Observation
+from container_manager.specs import Handle, Observation, Usage
 
 
 class Phase(Enum):
@@ -48,4 +48,7 @@ class Watch:
     rereads: int = 0
     """How often what was read could not be taken, since it ended within a secret."""
     next_progress: float = 0.0
+    usage: Usage = field(default_factory=Usage)
+    """The most that was measured so far."""
+    next_sample: float = 0.0
     is_lost: bool = field(default=False)

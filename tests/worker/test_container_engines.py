@@ -103,6 +103,23 @@ def test_a_lack_of_memory_is_told_from_other_kills(docker_host: ExecutorHost) ->
     assert any(is_told() for _ in range(5))
 
 
+def test_what_a_running_job_uses_is_on_its_attempt_and_stays_there(engine: ContainerEngine) -> None:
+    job = queue("x=$(head -c 20000000 /dev/zero | tr '\\0' x); sleep 600; echo $x")
+    measured = job.attempts.filter(memory_peak_bytes__gt=20_000_000, cpu_seconds__gt=0)
+    first = spawn_worker("--poll-interval", "0.1")
+    with ending(first):
+        wait_until(measured.exists, what="the measurement")
+        first.terminate()
+        assert first.wait(timeout=60) == 0
+    before = job.attempts.get()
+    queue_manager.cancel_job(job)
+    drain()
+    after = job.attempts.get()
+    assert (ended(job).status, after.outcome) == (Status.CANCELLED, Outcome.CANCELLED)
+    assert (after.memory_peak_bytes or 0) >= (before.memory_peak_bytes or 0)
+    assert (after.cpu_seconds or 0) >= (before.cpu_seconds or 0)
+
+
 class SeldomAsked(DockerExecutor):
     """Ends are seen only when the engine tells of them."""
 

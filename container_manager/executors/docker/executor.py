@@ -24,7 +24,13 @@ from container_manager.executors.docker.dialects import DOCKER, PODMAN, Dialect
 from container_manager.executors.docker.ends import DockerEnds
 from container_manager.executors.docker.files import FOLDERS, get_files, put_files, put_secrets
 from container_manager.executors.docker.logs import read_logs
-from container_manager.executors.docker.observation import CANNOT_RUN, NOT_EXECUTABLE, NOT_FOUND, observe_container
+from container_manager.executors.docker.observation import (
+    CANNOT_RUN,
+    NOT_EXECUTABLE,
+    NOT_FOUND,
+    measured,
+    observe_container,
+)
 from container_manager.executors.docker.options import DEFAULT_BASE_URL, DockerOptions
 from container_manager.executors.docker.pull import ImagePuller
 from container_manager.specs import (
@@ -64,6 +70,7 @@ class DockerExecutor(Executor):
     likely_dialect: ClassVar[Dialect] = DOCKER
 
     supports_files: ClassVar[bool] = True
+    has_live_usage: ClassVar[bool] = True
 
     def __init__(self, options: Mapping[str, Any], *, installation: str) -> None:
         super().__init__(options, installation=installation)
@@ -240,17 +247,18 @@ class DockerExecutor(Executor):
             return
 
     def usage(self, handle: Handle) -> Usage:
-        """While it runs. The peak of memory only on an engine with version 1 of cgroups; the other keeps none."""
+        """
+        While it runs: an engine keeps nothing of an ended one.
+
+        The peak of memory is the kernel's where the engine passes it on (Docker on version 1 of cgroups), else
+        what is used at this moment, without the page cache.
+        """
         try:
             with self._engine.calling(f"measure {handle.name}") as client:
                 stats = client.stats(handle.execution_id or handle.name, stream=False, one_shot=True)
         except ExecutionNotFoundError:
             return Usage()
-        nanoseconds = stats.get("cpu_stats", {}).get("cpu_usage", {}).get("total_usage")
-        return Usage(
-            memory_peak_bytes=stats.get("memory_stats", {}).get("max_usage"),
-            cpu_seconds=nanoseconds / 1_000_000_000 if nanoseconds else None,
-        )
+        return measured(stats)
 
     def check(self) -> HostHealth:
         with self._engine.calling("tell its identity") as client:

@@ -15,6 +15,7 @@ from container_manager.specs import (
     ExecutionState,
     Handle,
     Observation,
+    Usage,
     execution_name,
 )
 from container_manager.states import Outcome
@@ -86,6 +87,16 @@ def _reason(state: Mapping[str, Any], started_at: datetime | None) -> Outcome | 
     if started_at is None and state["ExitCode"] in CANNOT_RUN:
         return Outcome.CONFIG_ERROR
     return None
+
+
+def measured(stats: Mapping[str, Any]) -> Usage:
+    """What ``stats``, the engine's of one running container, says; of an ended one they say nothing."""
+    memory = stats.get("memory_stats") or {}
+    details = memory.get("stats") or {}
+    cache = details.get("total_inactive_file", details.get("inactive_file", 0))
+    peak = memory.get("max_usage") or max(0, memory.get("usage", 0) - cache)
+    nanoseconds = stats.get("cpu_stats", {}).get("cpu_usage", {}).get("total_usage")
+    return Usage(memory_peak_bytes=peak or None, cpu_seconds=nanoseconds / 1_000_000_000 if nanoseconds else None)
 
 
 def _moment(text: str) -> datetime | None:

@@ -17,7 +17,7 @@ from container_manager.models import ContainerJob, JobAttempt, JobEvent
 from container_manager.queue import queue_manager
 from container_manager.states import Status
 from container_manager.waiting import why_it_waits
-from container_manager.wording import local, printable
+from container_manager.wording import duration, local, printable
 
 FULL_ID: Final = 36
 EVENTS: Final = 200
@@ -108,11 +108,12 @@ def _reruns(job: ContainerJob) -> str:
 
 
 def _print_attempts(command: BaseCommand, attempts: Sequence[JobAttempt] | Any) -> None:
-    columns = ("attempt", "host", "started", "ran", "exit", "outcome", "container", "error")
+    columns = ("attempt", "host", "started", "ran", "memory", "cpu", "exit", "outcome", "container", "error")
     rows = [
         (
-            attempt.number, attempt.host.name, local(attempt.started_at), run_time(attempt), attempt.exit_code,
-            attempt.outcome, _container(attempt.execution_id), attempt.error,
+            attempt.number, attempt.host.name, local(attempt.started_at), run_time(attempt),
+            _megabytes(attempt.memory_peak_bytes), _seconds(attempt.cpu_seconds), attempt.exit_code, attempt.outcome,
+            _container(attempt.execution_id), attempt.error,
         )
         for attempt in attempts
     ]  # fmt: skip
@@ -135,6 +136,14 @@ def _print_events(command: BaseCommand, events: Sequence[JobEvent]) -> None:
 def _who(actor: str) -> str:
     """A worker's id as ``workers`` shows it."""
     return actor.replace("-", "")[-SHORT:] if len(actor) == FULL_ID else actor
+
+
+def _megabytes(size: int | None) -> str:
+    return "" if size is None else f"{size / (1 << 20):.1f} MiB"
+
+
+def _seconds(used: float | None) -> str:
+    return "" if used is None else duration(used)
 
 
 def _container(execution_id: str) -> str:

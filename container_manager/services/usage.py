@@ -1,0 +1,30 @@
+"""What running attempts have used so far, on their rows."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+from uuid import UUID
+
+from container_manager.conflicts import retry_on_conflict
+from container_manager.models import JobAttempt
+from container_manager.rowvalues import each_row
+from container_manager.specs import Usage
+
+
+def store_usage(measured: Mapping[UUID, Usage], worker: UUID, using: str) -> None:
+    """Each attempt, by its id, that is open and ``worker``'s shows what was measured. One statement."""
+    known: dict[str, dict[UUID, Any]] = {
+        "memory_peak_bytes": {pk: usage.memory_peak_bytes for pk, usage in measured.items()},
+        "cpu_seconds": {pk: usage.cpu_seconds for pk, usage in measured.items()},
+    }
+    values = {
+        name: each_row(JobAttempt, name, told, rows=len(measured))
+        for name, column in known.items()
+        if (told := {pk: value for pk, value in column.items() if value is not None})
+    }
+    if values:
+        attempts = JobAttempt.objects.using(using).filter(
+            pk__in=list(measured), worker=worker, active_job__isnull=False
+        )
+        retry_on_conflict(lambda: attempts.update(**values))
