@@ -6,14 +6,8 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from typing import Any, BinaryIO, ClassVar
 
+from container_manager.executors.options import Options
 from container_manager.specs import Folders, Handle, HostHealth, JobSpec, LogBatch, Observation, PullProgress, Usage
-
-
-def size_limits(options: Mapping[str, Any]) -> tuple[int | None, int | None]:
-    """Bytes of input and of output files, from the options ``max_input_size`` and ``max_output_size`` in MiB."""
-    most = [options.get(name) for name in ("max_input_size", "max_output_size")]
-    given, left = (None if mebibytes is None else int(mebibytes) << 20 for mebibytes in most)
-    return given, left
 
 
 class EndStream(ABC):
@@ -41,6 +35,8 @@ class Executor(ABC):
     mapped to one. An execution is found by its name alone, also by another process.
     """
 
+    options_class: ClassVar[type[Options] | None] = None
+    """Declares its options. Without one, ``validate_options`` alone knows them."""
     supports_files: ClassVar[bool] = False
     """Can ``put_files`` and ``get_files`` be used?"""
     supports_ends: ClassVar[bool] = False
@@ -66,6 +62,8 @@ class Executor(ABC):
     @classmethod
     def validate_options(cls, options: Mapping[str, Any]) -> None:
         """Raise ``ValidationError`` naming the option that is unknown or wrong, and the right form."""
+        if cls.options_class is not None:
+            cls.options_class.parse(options)
 
     @classmethod
     def is_node_bound(cls, options: Mapping[str, Any]) -> bool:

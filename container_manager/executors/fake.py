@@ -17,8 +17,6 @@ from datetime import UTC, datetime
 from io import BytesIO
 from typing import Any, BinaryIO, ClassVar, Final
 
-from django.core.exceptions import ValidationError
-
 from container_manager.exceptions import (
     ExecutionNotFoundError,
     ExecutionRunningError,
@@ -28,7 +26,9 @@ from container_manager.exceptions import (
     NameConflictError,
     SpecificationError,
 )
-from container_manager.executors.base import Executor, size_limits
+from container_manager.executors import forms
+from container_manager.executors.base import Executor
+from container_manager.executors.options import FileOptions, option
 from container_manager.specs import (
     ExecutionState,
     Folders,
@@ -172,26 +172,27 @@ def engine(name: str = "default") -> FakeEngine:
     return _engines.setdefault(name, FakeEngine(name))
 
 
-class FakeExecutor(Executor):
-    """See the module. Option ``engine``: which of the process's fake engines it talks to."""
+@dataclass(frozen=True, kw_only=True)
+class FakeOptions(FileOptions):
+    """The options of a fake host."""
 
+    executor: ClassVar[str] = "The fake executor"
+
+    engine: str = option("default", forms.text, "which of the process's fake engines it talks to")
+
+
+class FakeExecutor(Executor):
+    """See the module. ``FakeOptions`` lists its options."""
+
+    options_class: ClassVar[type[FakeOptions]] = FakeOptions
     supports_files: ClassVar[bool] = True
     supports_images: ClassVar[bool] = False
 
     def __init__(self, options: Mapping[str, Any], *, installation: str) -> None:
         super().__init__(options, installation=installation)
-        self._engine = engine(options.get("engine", "default"))
-        self.max_input_size, self.max_output_size = size_limits(options)
-
-    @classmethod
-    def validate_options(cls, options: Mapping[str, Any]) -> None:
-        for name, value in options.items():
-            wanted = {"engine": str, "max_input_size": int, "max_output_size": int}
-            if not isinstance(value, wanted.get(name, ())):
-                raise ValidationError(
-                    "The fake executor's options are 'engine', a string, 'max_input_size' and 'max_output_size' "
-                    f"in MiB; not {name!r}: {value!r}."
-                )
+        parsed = self.options_class.parse(options)
+        self._engine = engine(parsed.engine)
+        self.max_input_size, self.max_output_size = parsed.size_limits()
 
     def create(self, spec: JobSpec) -> Handle:
         with self._reached() as executions:

@@ -51,4 +51,3 @@ class Watch:
     usage: Usage = field(default_factory=Usage)
     """The most that was measured so far."""
     next_sample: float = 0.0
-    is_lost: bool = field(default=False)

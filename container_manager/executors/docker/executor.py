@@ -17,7 +17,7 @@ from container_manager.exceptions import (
     ImageNotFoundError,
     NameConflictError,
 )
-from container_manager.executors.base import Executor, size_limits
+from container_manager.executors.base import Executor
 from container_manager.executors.docker.client import Engine
 from container_manager.executors.docker.container import create_config
 from container_manager.executors.docker.dialects import DOCKER, PODMAN, Dialect
@@ -31,7 +31,7 @@ from container_manager.executors.docker.observation import (
     measured,
     observe_container,
 )
-from container_manager.executors.docker.options import DEFAULT_BASE_URL, DockerOptions
+from container_manager.executors.docker.options import DockerOptions, PodmanOptions
 from container_manager.executors.docker.pull import ImagePuller
 from container_manager.specs import (
     LABEL_ATTEMPT,
@@ -66,31 +66,22 @@ class DockerExecutor(Executor):
     """
 
     supports_ends: ClassVar[bool] = True
-    default_base_url: ClassVar[str] = DEFAULT_BASE_URL
+    options_class: ClassVar[type[DockerOptions]] = DockerOptions
     likely_dialect: ClassVar[Dialect] = DOCKER
-
     supports_files: ClassVar[bool] = True
     has_live_usage: ClassVar[bool] = True
 
     def __init__(self, options: Mapping[str, Any], *, installation: str) -> None:
         super().__init__(options, installation=installation)
-        self._docker_options = self._parse(options)
+        self._docker_options = self.options_class.parse(options)
         self._engine = Engine(self._docker_options, self.likely_dialect)
         self._puller = ImagePuller(self._engine)
-        self.max_input_size, self.max_output_size = size_limits(options)
+        self.max_input_size, self.max_output_size = self._docker_options.size_limits()
         self._seen: dict[str, Observation] = {}
 
     @classmethod
-    def validate_options(cls, options: Mapping[str, Any]) -> None:
-        cls._parse(options)
-
-    @classmethod
     def is_node_bound(cls, options: Mapping[str, Any]) -> bool:
-        return cls._parse(options).base_url.startswith("unix:")
-
-    @classmethod
-    def _parse(cls, options: Mapping[str, Any]) -> DockerOptions:
-        return DockerOptions.parse({"base_url": cls.default_base_url, **options})
+        return cls.options_class.parse(options).base_url.startswith("unix:")
 
     def create(self, spec: JobSpec) -> Handle:
         config = create_config(spec, self._docker_options, self._engine.identified())
@@ -317,5 +308,5 @@ def _shells_code(seen: Observation, failure: str) -> int | None:
 class PodmanExecutor(DockerExecutor):
     """The same for Podman, through the socket of ``podman system service``."""
 
-    default_base_url: ClassVar[str] = "unix:///run/podman/podman.sock"
+    options_class: ClassVar[type[DockerOptions]] = PodmanOptions
     likely_dialect: ClassVar[Dialect] = PODMAN

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, fields
-from typing import Any, Final, Self
-
-from django.core.exceptions import ValidationError
+from dataclasses import dataclass
+from typing import Any, ClassVar, Final
 
 from container_manager.executors import forms
 from container_manager.executors.forms import Problem
+from container_manager.executors.options import FileOptions, ResourceOptions, option
 
 DEFAULT_BASE_URL: Final = "unix:///var/run/docker.sock"
 TLS_KEYS: Final = {"ca_cert": str, "client_cert": str, "client_key": str, "verify": bool}
@@ -74,82 +73,48 @@ def _tls(value: Any) -> Problem:
     )
 
 
-CHECKS: Final[dict[str, forms.Check]] = {
-    "base_url": _base_url,
-    "tls": _tls,
-    "timeout": forms.whole(1, "seconds"),
-    "pull_policy": forms.one_of("missing", "always", "never"),
-    "network": _network,
-    "allowed_networks": _networks,
-    "user": forms.text,
-    "runtime": forms.text,
-    "read_only": forms.flag,
-    "cap_add": forms.capabilities,
-    "tmpfs": _tmpfs,
-    "ulimits": _ulimits,
-    "pids_limit": forms.whole(1, "processes"),
-    "default_memory_limit": forms.whole(6, "MiB"),
-    "max_memory_limit": forms.whole(6, "MiB"),
-    "default_cpu_limit": forms.cores,
-    "max_cpu_limit": forms.cores,
-    "log_max_size": _log_size,
-    "log_max_files": forms.whole(2, "files"),
-    "max_input_size": forms.whole(1, "MiB"),
-    "max_output_size": forms.whole(1, "MiB"),
-}
+@dataclass(frozen=True, kw_only=True)
+class DockerOptions(ResourceOptions, FileOptions):
+    """The options of one Docker host."""
+
+    executor: ClassVar[str] = "Docker"
+
+    base_url: str = option(DEFAULT_BASE_URL, _base_url, "the engine's address")
+    tls: Mapping[str, Any] | None = option(None, _tls, f"an object with {', '.join(TLS_KEYS)}, paths on the workers")
+    timeout: int = option(
+        30,
+        forms.Whole(1, "seconds"),
+        "seconds for one answer of the engine; a stop takes its grace on top, a pull has limits of its own",
+    )
+    pull_policy: str = option("missing", forms.OneOf(("missing", "always", "never")), "when an image is pulled")
+    network: str = option("bridge", _network, "the network of jobs that name none")
+    allowed_networks: tuple[str, ...] = option(
+        ("bridge",), _networks, "networks that a job may name, beside none and the host's own"
+    )
+    user: str = option("", forms.text, "the user of jobs that name none; empty = the image's own")
+    runtime: str = option("", forms.text, "the runtime of every job; empty = the engine's own")
+    read_only: bool = option(False, forms.flag, "nothing in a container can be written but what tmpfs names")
+    cap_add: tuple[str, ...] = option((), forms.capabilities, "capabilities given; all others are dropped")
+    tmpfs: Mapping[str, str] = option({}, _tmpfs, "paths in memory, with their mount options")
+    ulimits: Mapping[str, int | tuple[int, int]] = option(
+        {}, _ulimits, "names of limits of a process, with their values"
+    )
+    pids_limit: int = option(512, forms.Whole(1, "processes"), "processes that a job may have")
+    log_max_size: str = option(
+        "10m", _log_size, "the size of one file of output that the engine keeps until it is read"
+    )
+    log_max_files: int = option(3, forms.Whole(2, "files"), "how many such files it keeps")
+
+    def contradictions(self) -> Iterator[str]:
+        yield from super().contradictions()
+        if self.tls is not None and self.base_url.startswith("unix:"):
+            yield "'tls' needs a 'base_url' like tcp://engine.example:2376."
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DockerOptions:
-    """
-    The options of one Docker host.
+@dataclass(frozen=True, kw_only=True)
+class PodmanOptions(DockerOptions):
+    """The options of one Podman host."""
 
-    ``timeout``: seconds that the engine may take to answer a call; a stop takes its grace on top, a pull has limits
-    of its own. ``network``: of jobs that name none. ``allowed_networks``: those a job may name, beside ``none`` and
-    ``network``. ``user``: of jobs that name none; empty = the image's own. Memory in MiB, processors in cores; a
-    host with a maximum gives it to jobs without a limit, where there is no default. ``log_max_size`` and
-    ``log_max_files`` bound what the engine keeps of an execution's output until it is read. ``max_input_size`` and
-    ``max_output_size``: MiB of all input and of all output files of a job; default: no limit.
-    """
+    executor: ClassVar[str] = "Podman"
 
-    base_url: str = DEFAULT_BASE_URL
-    tls: Mapping[str, Any] | None = None
-    timeout: int = 30
-    pull_policy: str = "missing"
-    network: str = "bridge"
-    allowed_networks: tuple[str, ...] = ("bridge",)
-    user: str = ""
-    runtime: str = ""
-    read_only: bool = False
-    cap_add: tuple[str, ...] = ()
-    tmpfs: Mapping[str, str] = field(default_factory=dict)
-    ulimits: Mapping[str, int | tuple[int, int]] = field(default_factory=dict)
-    pids_limit: int = 512
-    default_memory_limit: int | None = None
-    max_memory_limit: int | None = None
-    default_cpu_limit: float | None = None
-    max_cpu_limit: float | None = None
-    log_max_size: str = "10m"
-    log_max_files: int = 3
-    max_input_size: int | None = None
-    max_output_size: int | None = None
-
-    @classmethod
-    def parse(cls, options: Mapping[str, Any]) -> Self:
-        """The typed options. ``ValidationError`` with one message per unknown or wrong option, each naming it."""
-        forms.validate("Docker", options, OPTION_NAMES, CHECKS)
-        if problems := list(_contradictions(options)):
-            raise ValidationError(problems)
-        values: dict[str, Any] = {
-            name: tuple(given) if isinstance(given, list) else given for name, given in options.items()
-        }
-        return cls(**values)
-
-
-OPTION_NAMES: Final = tuple(option.name for option in fields(DockerOptions))
-
-
-def _contradictions(options: Mapping[str, Any]) -> Iterator[str]:
-    yield from forms.above_maximum(options)
-    if "tls" in options and options.get("base_url", DEFAULT_BASE_URL).startswith("unix:"):
-        yield "'tls' needs a 'base_url' like tcp://engine.example:2376."
+    base_url: str = option("unix:///run/podman/podman.sock", _base_url, "the address of podman system service")

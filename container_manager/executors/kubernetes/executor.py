@@ -6,7 +6,7 @@ import time
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from typing import Any, Final
+from typing import Any, ClassVar, Final
 
 from container_manager import conf
 from container_manager.exceptions import (
@@ -46,18 +46,16 @@ class KubernetesExecutor(Executor):
     The two streams of a program's output come as one.
     """
 
+    options_class: ClassVar[type[KubernetesOptions]] = KubernetesOptions
+
     def __init__(self, options: Mapping[str, Any], *, installation: str) -> None:
         super().__init__(options, installation=installation)
-        self._options = KubernetesOptions.parse(options)
+        self._options = self.options_class.parse(options)
         self.cluster = Cluster(self._options)
         self._inventory = Inventory(self.cluster, installation, self._options.timeout)
         self._output = Output(self.cluster, self._inventory)
         self._features: Features | None = None
         self._rights_until = 0.0
-
-    @classmethod
-    def validate_options(cls, options: Mapping[str, Any]) -> None:
-        KubernetesOptions.parse(options)
 
     def create(self, spec: JobSpec) -> Handle:
         manifest = job_manifest(spec, self._options, self._known_features())

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, fields
-from typing import Any, Final, Self
-
-from django.core.exceptions import ValidationError
+from dataclasses import dataclass
+from typing import Any, ClassVar, Final
 
 from container_manager.executors import forms
 from container_manager.executors.forms import Problem
+from container_manager.executors.options import ResourceOptions, option
 
 WEEK: Final = 7 * 86_400
 DNS_NAME: Final = re.compile(r"[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?")
@@ -98,99 +97,56 @@ def _is_secret_key(reference: Any) -> bool:
     )
 
 
-CHECKS: Final[dict[str, forms.Check]] = {
-    "kubeconfig": forms.text,
-    "context": forms.text,
-    "namespace": _name,
-    "timeout": forms.whole(1, "seconds"),
-    "start_timeout": forms.whole(1, "seconds"),
-    "ttl_seconds": forms.whole(60, "seconds"),
-    "pull_policy": forms.one_of("missing", "always", "never"),
-    "image_pull_secrets": _object_names,
-    "service_account": _name,
-    "priority_class": _name,
-    "runtime_class": _name,
-    "node_selector": _labels,
-    "tolerations": _objects,
-    "affinity": _object,
-    "labels": _labels,
-    "annotations": _annotations,
-    "secrets": _secrets,
-    "user": _user,
-    "run_as_non_root": forms.flag,
-    "read_only": forms.flag,
-    "writable_paths": _paths,
-    "cap_add": forms.capabilities,
-    "gpu_resource": forms.text,
-    "memory_request": forms.whole(1, "MiB"),
-    "cpu_request": forms.cores,
-    "default_memory_limit": forms.whole(6, "MiB"),
-    "max_memory_limit": forms.whole(6, "MiB"),
-    "default_cpu_limit": forms.cores,
-    "max_cpu_limit": forms.cores,
-}
+@dataclass(frozen=True, kw_only=True)
+class KubernetesOptions(ResourceOptions):
+    """The options of one Kubernetes host: a namespace of a cluster."""
 
+    executor: ClassVar[str] = "Kubernetes"
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class KubernetesOptions:
-    """
-    The options of one Kubernetes host: a namespace of a cluster.
+    kubeconfig: str = option(
+        "",
+        forms.text,
+        "a path in the worker's file system; empty = its pod's service account, or what kubectl there uses",
+    )
+    context: str = option("", forms.text, "of the kubeconfig; empty = its current one")
+    namespace: str = option("", _name, "where jobs run; empty = the context's, or the worker's pod's own")
+    timeout: int = option(30, forms.Whole(1, "seconds"), "seconds for one answer of the cluster")
+    start_timeout: int | None = option(
+        None,
+        forms.Whole(1, "seconds"),
+        "seconds from a pod's node to its start, the image's pull included; none = START_TIMEOUT",
+    )
+    ttl_seconds: int = option(
+        WEEK, forms.Whole(60, "seconds"), "how long the cluster keeps an ended job that no worker collects"
+    )
+    pull_policy: str = option("missing", forms.OneOf(("missing", "always", "never")), "when an image is pulled")
+    image_pull_secrets: tuple[str, ...] = option((), _object_names, "Secrets that hold registries' credentials")
+    service_account: str = option("", _name, "of every pod")
+    priority_class: str = option("", _name, "of every pod")
+    runtime_class: str = option("", _name, "of every pod")
+    node_selector: Mapping[str, str] = option({}, _labels, "labels of the nodes that jobs run on")
+    tolerations: tuple[Mapping[str, Any], ...] = option((), _objects, "as in a pod's manifest")
+    affinity: Mapping[str, Any] = option({}, _object, "as in a pod's manifest")
+    labels: Mapping[str, str] = option({}, _labels, "on every Job and pod")
+    annotations: Mapping[str, str] = option({}, _annotations, "on every Job and pod")
+    secrets: Mapping[str, Mapping[str, str]] = option({}, _secrets, "variables of every job from keys of Secrets")
+    user: str = option("", _user, "numeric, of jobs that name none; empty = the image's own")
+    run_as_non_root: bool = option(True, forms.flag, "images and users that are root are refused")
+    read_only: bool = option(True, forms.flag, "the root file system cannot be written")
+    writable_paths: tuple[str, ...] = option(
+        ("/tmp",),  # noqa: S108 - a volume of the pod's own
+        _paths,
+        "empty volumes in it that can",
+    )
+    cap_add: tuple[str, ...] = option((), forms.capabilities, "capabilities given; all others are dropped")
+    gpu_resource: str = option("nvidia.com/gpu", forms.text, "what a job's gpus, a number, asks for")
+    memory_request: int | None = option(
+        None, forms.Whole(1, "MiB"), "MiB that the scheduler sets aside, a job's limit at most; none = the limit"
+    )
+    cpu_request: float | None = option(None, forms.cores, "cores that the scheduler sets aside, likewise")
 
-    ``kubeconfig``: a path in the worker's file system; empty = the pod's own service account, or what ``kubectl``
-    there uses. ``namespace`` empty = the context's, or the pod's own. ``timeout``: seconds that the cluster may take
-    to answer a call. ``start_timeout``: seconds from a pod's node to its start, pull included; ``None`` =
-    ``START_TIMEOUT``. ``ttl_seconds``: how long the cluster keeps an ended job that no worker collects. ``user``: of
-    jobs that name none; empty = the image's own. Memory in MiB, processors in cores; a request above a job's limit
-    becomes the limit, and without one the limit is requested.
-    """
-
-    kubeconfig: str = ""
-    context: str = ""
-    namespace: str = ""
-    timeout: int = 30
-    start_timeout: int | None = None
-    ttl_seconds: int = WEEK
-    pull_policy: str = "missing"
-    image_pull_secrets: tuple[str, ...] = ()
-    service_account: str = ""
-    priority_class: str = ""
-    runtime_class: str = ""
-    node_selector: Mapping[str, str] = field(default_factory=dict)
-    tolerations: tuple[Mapping[str, Any], ...] = ()
-    affinity: Mapping[str, Any] = field(default_factory=dict)
-    labels: Mapping[str, str] = field(default_factory=dict)
-    annotations: Mapping[str, str] = field(default_factory=dict)
-    secrets: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
-    user: str = ""
-    run_as_non_root: bool = True
-    read_only: bool = True
-    writable_paths: tuple[str, ...] = ("/tmp",)  # noqa: S108 - a volume of the pod's own
-    cap_add: tuple[str, ...] = ()
-    gpu_resource: str = "nvidia.com/gpu"
-    memory_request: int | None = None
-    cpu_request: float | None = None
-    default_memory_limit: int | None = None
-    max_memory_limit: int | None = None
-    default_cpu_limit: float | None = None
-    max_cpu_limit: float | None = None
-
-    @classmethod
-    def parse(cls, options: Mapping[str, Any]) -> Self:
-        """The typed options. ``ValidationError`` with one message per unknown or wrong option, each naming it."""
-        forms.validate("Kubernetes", options, OPTION_NAMES, CHECKS)
-        if problems := list(_contradictions(options)):
-            raise ValidationError(problems)
-        values: dict[str, Any] = {
-            name: tuple(given) if isinstance(given, list) else given for name, given in options.items()
-        }
-        return cls(**values)
-
-
-OPTION_NAMES: Final = tuple(option.name for option in fields(KubernetesOptions))
-
-
-def _contradictions(options: Mapping[str, Any]) -> Iterator[str]:
-    yield from forms.above_maximum(options)
-    user = USER.fullmatch(options.get("user", ""))
-    if user and int(user[1]) == 0 and options.get("run_as_non_root", True):
-        yield "'user' is root; that needs 'run_as_non_root' set to false."
+    def contradictions(self) -> Iterator[str]:
+        yield from super().contradictions()
+        user = USER.fullmatch(self.user)
+        if user and int(user[1]) == 0 and self.run_as_non_root:
+            yield "'user' is root; that needs 'run_as_non_root' set to false."

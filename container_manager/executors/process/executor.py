@@ -11,13 +11,11 @@ import sys
 import tempfile
 import threading
 from collections.abc import Collection, Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from datetime import UTC, datetime
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, BinaryIO, ClassVar, Final
 from uuid import UUID
-
-from django.core.exceptions import ValidationError
 
 from container_manager import conf
 from container_manager.exceptions import (
@@ -28,7 +26,9 @@ from container_manager.exceptions import (
     NameConflictError,
     SpecificationError,
 )
-from container_manager.executors.base import Executor, size_limits
+from container_manager.executors import forms
+from container_manager.executors.base import Executor
+from container_manager.executors.options import FileOptions, option
 from container_manager.executors.process import supervisor
 from container_manager.executors.process.files import folders_in, get_files, put_files
 from container_manager.executors.process.store import Execution, Store
@@ -56,47 +56,44 @@ REFUSAL: Final = (
 )
 ANSWER_SECONDS: Final = 20.0
 """How long a supervisor may take to come up: it needs some hundredths of a second."""
-OPTIONS: Final = ("state_directory", "max_input_size", "max_output_size")
 DEFAULT_PATH: Final = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+
+
+@dataclass(frozen=True, kw_only=True)
+class ProcessOptions(FileOptions):
+    """The options of a host of local processes."""
+
+    executor: ClassVar[str] = "The process executor"
+
+    state_directory: str = option(
+        "", forms.absolute_path, "where executions are kept; default: a folder per user in the temporary directory"
+    )
 
 
 class ProcessExecutor(Executor):
     """
     Jobs as processes of this machine. For development: memory and CPU limits and ``network="none"`` are not enforced.
 
-    Option ``state_directory``: where executions are kept; default: a folder per user in the
-    temporary directory. ``max_input_size`` and ``max_output_size``: MiB of all input and of all output files of
-    a job; default: no limit. A job's environment holds nothing of the worker's. A service manager
+    ``ProcessOptions`` lists its options. A job's environment holds nothing of the worker's. A service manager
     that kills the worker's whole control group ends its jobs too (systemd: ``KillMode=process``).
     """
 
+    options_class: ClassVar[type[ProcessOptions]] = ProcessOptions
     supports_files: ClassVar[bool] = True
     supports_images: ClassVar[bool] = False
 
     def __init__(self, options: Mapping[str, Any], *, installation: str) -> None:
         super().__init__(options, installation=installation)
-        base = options.get("state_directory") or Path(tempfile.gettempdir()) / f"container-manager-{os.getuid()}"
+        parsed = self.options_class.parse(options)
+        base = parsed.state_directory or Path(tempfile.gettempdir()) / f"container-manager-{os.getuid()}"
         self._store = Store(Path(base) / installation)
-        self.max_input_size, self.max_output_size = size_limits(options)
+        self.max_input_size, self.max_output_size = parsed.size_limits()
         self._children: set[int] = set()
         self._children_lock = threading.Lock()
 
     @classmethod
     def is_node_bound(cls, options: Mapping[str, Any]) -> bool:
         return True
-
-    @classmethod
-    def validate_options(cls, options: Mapping[str, Any]) -> None:
-        for name, value in options.items():
-            if name not in OPTIONS:
-                near = get_close_matches(name, OPTIONS, n=1)
-                hint = f"Did you mean {near[0]!r}?" if near else f"Known: {', '.join(OPTIONS)}."
-                raise ValidationError(f"The process executor has no option {name!r}. {hint}")
-            if name == "state_directory":
-                if not isinstance(value, str) or not os.path.isabs(value):
-                    raise ValidationError(f"state_directory is {value!r}; give an absolute path.")
-            elif not isinstance(value, int) or isinstance(value, bool) or value < 1:
-                raise ValidationError(f"{name} is {value!r}; give a whole number of MiB, at least 1.")
 
     def create(self, spec: JobSpec) -> Handle:
         self._check_allowed()
