@@ -65,8 +65,9 @@ class Script:
     seconds: float | None = 0.0
     ignores_term: bool = False
     is_missing: bool = False
-    is_oom: bool = False
-    files: Mapping[str, str] = field(default_factory=dict)
+    reason: str = ""
+    """The outcome that the engine tells of its end, ``oom`` for example; empty = the exit code says enough."""
+    files: Mapping[str, str | bytes] = field(default_factory=dict)
     """What it leaves in its output folder: paths and contents; ``result.json`` is the job's result."""
     create_error: str = ""
     start_error: str = ""
@@ -121,7 +122,7 @@ class _Execution:
             return
         now = time.monotonic()
         if self.script.seconds is not None and now - self.started >= self.script.seconds:
-            self.end(self.script.exit_code, Outcome.OOM if self.script.is_oom else None)
+            self.end(self.script.exit_code, Outcome(self.script.reason) if self.script.reason else None)
         elif self.kill_at is not None and now >= self.kill_at:
             self.end(SIGKILL_CODE)
 
@@ -277,7 +278,8 @@ class FakeExecutor(Executor):
             left = executions[handle.name].script.files
         for path in paths:
             if path in left:
-                content = left[path].encode()
+                found = left[path]
+                content = found if isinstance(found, bytes) else found.encode()
                 yield path, BytesIO(content), len(content)
 
     def check(self) -> HostHealth:

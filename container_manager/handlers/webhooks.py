@@ -9,6 +9,7 @@ import hmac
 import json
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from importlib import import_module
 from itertools import product
 from typing import Any, Final
@@ -37,14 +38,19 @@ def rules_for(event: str) -> Iterable[Rule]:
     ]
 
 
-def send(call: HandlerCall) -> None:
-    """
-    The receiver took the request: it answered 2xx.
+@dataclass(frozen=True, slots=True)
+class WebhookRequest:
+    """One event as it is sent to the webhook ``name``, signed. ``timeout`` in seconds."""
 
-    ``HandlerError`` otherwise, final for 410 (gone). A redirect is not followed: what is signed for one
-    address is sent to no other.
-    """
-    httpx = _httpx()
+    name: str
+    url: str
+    body: bytes
+    headers: dict[str, str]
+    timeout: float
+
+
+def request_of(call: HandlerCall) -> WebhookRequest:
+    """The request of ``call``, signed now. ``HandlerError`` when the settings have no such webhook any more."""
     name = call.handler.removeprefix(PREFIX)
     webhook = conf.get("WEBHOOKS").get(name)
     if webhook is None:
@@ -53,17 +59,28 @@ def send(call: HandlerCall) -> None:
     message_id = f"{Installation.current(call._state.db or 'default').identifier}-{call.pk}"
     headers = {"Content-Type": "application/json", "User-Agent": "django-container-queue"}
     headers |= signature_headers(message_id, int(time.time()), body, webhook["secret"])
-    timeout = webhook.get("timeout", DEFAULT_TIMEOUT)
+    return WebhookRequest(name, webhook["url"], body, headers, webhook.get("timeout", DEFAULT_TIMEOUT))
+
+
+def send(call: HandlerCall) -> None:
+    """
+    The receiver took the request: it answered 2xx.
+
+    ``HandlerError`` otherwise, final for 410 (gone). A redirect is not followed: what is signed for one
+    address is sent to no other.
+    """
+    httpx = _httpx()
+    request = request_of(call)
     try:
         with (
-            httpx.Client(timeout=timeout, follow_redirects=False) as client,
-            client.stream("POST", webhook["url"], content=body, headers=headers) as response,
+            httpx.Client(timeout=request.timeout, follow_redirects=False) as client,
+            client.stream("POST", request.url, content=request.body, headers=request.headers) as response,
         ):
             if not response.is_success:
                 answer = next(response.iter_bytes(_ANSWER_BYTES), b"").decode(errors="replace")
-                raise WebhookRefusedError(webhook["url"], response.status_code, answer)
+                raise WebhookRefusedError(request.url, response.status_code, answer)
     except httpx.HTTPError as error:
-        raise HandlerError(f"{webhook['url']} was not reached: {type(error).__name__}: {error}") from error
+        raise HandlerError(f"{request.url} was not reached: {type(error).__name__}: {error}") from error
 
 
 def _httpx() -> Any:

@@ -21,8 +21,9 @@ from container_manager.models import TABLES, ContainerJob, JobAttempt
 from container_manager.ownership import Claim
 from container_manager.rowvalues import each_row
 from container_manager.services.batches import grouped
+from container_manager.services.outcomes import explain, outcome_of
 from container_manager.services.recording import clean_text
-from container_manager.specs import Usage
+from container_manager.specs import Observation, Usage
 from container_manager.states import Hold, OnLost, Outcome, Status, Verb
 
 
@@ -39,6 +40,24 @@ class Ending:
     usage: Usage = field(default_factory=Usage)
     has_late_stop: bool = False
     """It was asked to stop, and had ended before the signal."""
+
+
+def ending_of(
+    claim: Claim, seen: Observation, usage: Usage, *, killed_by: str = "", killed_at: datetime | None = None
+) -> Ending:
+    """What the end of ``claim``, as its engine ``seen`` it, comes to; without any of the job's secrets."""
+    outcome = outcome_of(seen, killed_by=killed_by, killed_at=killed_at)
+    error = explain(outcome, seen)
+    return Ending(
+        claim=claim,
+        outcome=outcome,
+        exit_code=seen.exit_code,
+        error=error if claim.masker is None else claim.masker.mask_value(error),
+        started_at=seen.started_at,
+        finished_at=seen.finished_at,
+        usage=usage,
+        has_late_stop=bool(killed_by) and outcome not in (Outcome.CANCELLED, Outcome.TIMEOUT),
+    )
 
 
 def finish(endings: Sequence[Ending], using: str) -> set[UUID]:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import PurePosixPath
 from typing import IO, Any, BinaryIO, Final, cast
 
@@ -24,12 +24,14 @@ from container_manager.executors import Executor
 from container_manager.models import ContainerJob, JobFile
 from container_manager.models.file import OWN_FOLDER
 from container_manager.ownership import Claim
+from container_manager.services.finishing import Ending
 from container_manager.services.streams import CountedStream
 from container_manager.specs import Handle
-from container_manager.states import Status
+from container_manager.states import Outcome, Status
 
 RESULT: Final = "result.json"
 MOST_RESULT_BYTES: Final = 64 * 1024
+_LEAVES_FILES: Final = frozenset({Outcome.OK, Outcome.APP_ERROR, Outcome.OOM, Outcome.TIMEOUT})
 
 
 @dataclass(slots=True)
@@ -41,6 +43,18 @@ class Harvest:
     found: dict[str, JobFile] = field(default_factory=dict)
     result: Any = None
     problem: str = ""
+
+
+def leaves_files(ending: Ending, executor: Executor) -> bool:
+    """Whether there is something to harvest after ``ending``."""
+    return bool(ending.claim.job.definition) and ending.outcome in _LEAVES_FILES and executor.supports_files
+
+
+def judged(ending: Ending, harvest: Harvest) -> Ending:
+    """What ended well and did not leave what it should has failed; any other end stands as it is."""
+    if not harvest.problem or ending.outcome is not Outcome.OK:
+        return ending
+    return replace(ending, outcome=Outcome.OUTPUT_ERROR, error=harvest.problem)
 
 
 def begin(claim: Claim, using: str) -> Harvest:

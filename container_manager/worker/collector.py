@@ -15,12 +15,10 @@ from container_manager.exceptions import ExecutorError, ExecutorUnavailableError
 from container_manager.executors import Executor
 from container_manager.models import JobAttempt
 from container_manager.progress import Progress
-from container_manager.services.finishing import Ending
-from container_manager.services.outcomes import explain, outcome_of
+from container_manager.services.finishing import Ending, ending_of
 from container_manager.services.output import OutputWriter, store_output
 from container_manager.services.reading import OutputReader, store_progress
 from container_manager.specs import LogBatch, Usage
-from container_manager.states import Outcome
 from container_manager.worker.calls import Calls
 from container_manager.worker.watch import Phase, Watch
 
@@ -205,18 +203,8 @@ class Collector:
         seen = watch.seen
         if seen is None or any(entry[0] is watch for entry in self._endings):
             return
-        outcome = outcome_of(seen, killed_by=watch.killed_by, killed_at=watch.killed_at)
-        has_late_stop = bool(watch.killed_by) and outcome not in (Outcome.CANCELLED, Outcome.TIMEOUT)
-        error = explain(outcome, seen)
-        if watch.claim.masker is not None:
-            error = watch.claim.masker.mask_value(error)
         watch.is_reading = True
-        self._endings.append((
-            watch,
-            Ending(
-                claim=watch.claim, outcome=outcome, exit_code=seen.exit_code, error=error,
-                started_at=seen.started_at, finished_at=seen.finished_at,
-                usage=watch.usage.with_later(usage),
-                has_late_stop=has_late_stop,
-            ),
-        ))  # fmt: skip
+        ending = ending_of(
+            watch.claim, seen, watch.usage.with_later(usage), killed_by=watch.killed_by, killed_at=watch.killed_at
+        )
+        self._endings.append((watch, ending))

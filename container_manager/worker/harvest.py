@@ -6,7 +6,7 @@ import logging
 import threading
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from typing import Final
 from uuid import UUID
@@ -18,7 +18,7 @@ from container_manager.models import TABLES
 from container_manager.services import outputs
 from container_manager.services.finishing import Ending
 from container_manager.services.outputs import Harvest
-from container_manager.states import Outcome, Verb
+from container_manager.states import Verb
 from container_manager.worker.calls import Calls
 from container_manager.worker.watch import Watch
 
@@ -27,7 +27,6 @@ logger = logging.getLogger(__name__)
 THREADS: Final = 4
 FIRST_RETRY_SECONDS: Final = 1.0
 LONGEST_RETRY_SECONDS: Final = 60.0
-_LEAVES_FILES: Final = frozenset({Outcome.OK, Outcome.APP_ERROR, Outcome.OOM, Outcome.TIMEOUT})
 
 Ended = tuple[Watch, Ending]
 
@@ -73,8 +72,7 @@ class Harvester:
 
     def _advance(self, ended: Ended) -> Ended | None:
         watch, ending = ended
-        leaves_files = watch.claim.job.definition and ending.outcome in _LEAVES_FILES and self._executor.supports_files
-        if not leaves_files:
+        if not outputs.leaves_files(ending, self._executor):
             return ended
         reading = self._readings.get(watch.claim.attempt_id)
         if reading is None:
@@ -83,7 +81,7 @@ class Harvester:
         if reading.is_collected and reading.ending is None:
             # Another owner's attempt is not finished by us either: its guard sees to that.
             outputs.publish(reading.harvest, self._using)
-            reading.ending = _judged(ending, reading.harvest.problem)
+            reading.ending = outputs.judged(ending, reading.harvest)
         if reading.ending is not None:
             return watch, reading.ending
         self._note(watch, reading)
@@ -120,10 +118,3 @@ class Harvester:
             message = f"It has ended; its files are read again until they are stored. {reading.error}"
             lifecycle.record(TABLES, self._using, [watch.claim.subject], Verb.NOTE, message=message)
         reading.error = ""
-
-
-def _judged(ending: Ending, problem: str) -> Ending:
-    """What ended well and did not leave what it should has failed; any other end stands as it is."""
-    if not problem or ending.outcome is not Outcome.OK:
-        return ending
-    return replace(ending, outcome=Outcome.OUTPUT_ERROR, error=problem)

@@ -71,7 +71,7 @@ class TestFake(ExecutorContract):
         assert engine("contract").starts == [handle.name]
 
     def test_a_script_ends_out_of_memory(self, executor: FakeExecutor) -> None:
-        seen, _ = self.run(executor, tuple(Script(exit_code=137, is_oom=True).command()))
+        seen, _ = self.run(executor, tuple(Script(exit_code=137, reason="oom").command()))
         assert (seen.exit_code, seen.reason) == (137, Outcome.OOM)
 
     def test_a_script_fails_its_creation(self, executor: FakeExecutor) -> None:

@@ -48,7 +48,7 @@ def test_a_worker_counts_how_jobs_ended_in_their_minute_and_in_all(
     for _ in range(3):
         queue_manager.create_and_queue(command=Script().command())
     queue_manager.create_and_queue(command=Script(exit_code=3).command())
-    queue_manager.create_and_queue(command=Script(is_oom=True, exit_code=137).command())
+    queue_manager.create_and_queue(command=Script(reason="oom", exit_code=137).command())
     queue_manager.create_and_queue(command=Script(create_error="image").command(), queue="other")
     drain()
 

@@ -27,7 +27,7 @@ FATES: dict[str, Fate] = {
         (Status.FAILED, 3, Outcome.APP_ERROR, "a\nbad\n"),
     ),
     "runs out of memory": (
-        {"command": Script(exit_code=137, is_oom=True).command()},
+        {"command": Script(exit_code=137, reason="oom").command()},
         (Status.FAILED, 137, Outcome.OOM, ""),
     ),
     "does not exist": (
