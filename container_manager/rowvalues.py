@@ -13,17 +13,17 @@ from django.db.models import Expression, Model
 
 class RowValues(Expression):
     """
-    For a statement on rows that ``key`` (a column; default: the primary key) tells apart: to each its own value.
+    To each row, by its primary key, its own value.
 
-    Rows that are not among ``values`` keep what they have. One flat CASE, compiled directly: nested
-    ``When`` objects cost more than the statement. On PostgreSQL one JSON object, looked up by
-    key: a thousand bound parameters cost more still.
+    Rows that are not among ``values`` keep what they have; ``is_total`` says that there are none, and only then may a
+    value be NULL. One flat CASE, compiled directly: nested ``When`` objects cost more than the statement. On
+    PostgreSQL one JSON object, looked up by key: a thousand bound parameters cost more still.
     """
 
-    def __init__(self, model: type[Model], column: str, values: Mapping[UUID, Any]) -> None:
+    def __init__(self, model: type[Model], column: str, values: Mapping[UUID, Any], *, is_total: bool = False) -> None:
         field = next(field for field in model._meta.concrete_fields if field.name == column)
         super().__init__(output_field=field)
-        self._key, self._field, self._values = model._meta.pk, field, values
+        self._key, self._field, self._values, self._is_total = model._meta.pk, field, values, is_total
 
     def as_sql(self, compiler: Any, connection: Any) -> tuple[str, tuple[Any, ...]]:
         parameters: list[Any] = []
@@ -38,7 +38,8 @@ class RowValues(Expression):
         values = {str(key): _json_value(value) for key, value in self._values.items()}
         quote = connection.ops.quote_name
         lookup = f"(%s::jsonb ->> {quote(self._key.column)}::text)::{self._field.db_type(connection)}"
-        return f"COALESCE({lookup}, {quote(self._field.column)})", (json.dumps(values),)
+        written = lookup if self._is_total else f"COALESCE({lookup}, {quote(self._field.column)})"
+        return written, (json.dumps(values),)
 
 
 def _json_value(value: Any) -> Any:
@@ -50,5 +51,6 @@ def _json_value(value: Any) -> Any:
 def each_row(model: type[Model], column: str, values: Mapping[UUID, Any], *, rows: int) -> Any:
     """What to write to ``column`` of ``rows`` rows: the value itself where all of them share it."""
     first = next(iter(values.values()))
-    is_shared = len(values) == rows and all(value == first for value in values.values())
-    return first if is_shared else RowValues(model, column, values)
+    is_total = len(values) == rows
+    is_shared = is_total and all(value == first for value in values.values())
+    return first if is_shared else RowValues(model, column, values, is_total=is_total)

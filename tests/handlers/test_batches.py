@@ -178,3 +178,9 @@ def test_a_function_that_was_removed_keeps_the_call_and_says_so(host: ExecutorHo
     JobBatch.objects.filter(pk=batch.pk).update(on_complete="gone.away")
     drain()
     assert "There is no function gone.away here" in HandlerCall.objects.get().last_error
+
+
+def test_a_clone_of_one_of_its_jobs_is_not_in_the_batch() -> None:
+    batch = queue_manager.queue_batch([ContainerJob(command="true")])
+    queue_manager.clone_job(batch.jobs.get())
+    assert batch.jobs.count() == batch.total == 1

@@ -88,6 +88,20 @@ def test_afterwards_every_instance_shows_its_row() -> None:
     assert limited.expires_at == (limited.queued_at or later) + timedelta(seconds=60)
 
 
+def test_a_row_that_is_given_no_value_keeps_none_of_its_old_one() -> None:
+    """The hold of one is written, and in the same statement the hold of the other is taken away."""
+    later = timezone.now() + timedelta(hours=1)
+    one, other = (ContainerJob.objects.create(command="true", scheduled_for=later) for _ in range(2))
+    for job in (one, other):
+        queue_manager.queue_job(job)
+        job.mark_as_failed("no")
+    one.scheduled_for = None
+    queue_manager.queue_jobs([one, other])
+    rows = ContainerJob.objects.in_bulk([one.pk, other.pk])
+    assert (rows[one.pk].hold, rows[one.pk].hold_until, rows[one.pk].scheduled_for) == ("", None, None)
+    assert (rows[other.pk].hold, rows[other.pk].hold_until) == ("schedule", later)
+
+
 def test_one_and_many_do_the_same_to_a_job() -> None:
     later = timezone.now() + timedelta(hours=1)
     changes: list[dict[str, Any]] = [
