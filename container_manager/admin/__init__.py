@@ -8,8 +8,12 @@ and ``change_form.html``.
 
 from container_manager.admin.dashboard import DashboardAdmin
 from container_manager.admin.environments import EnvironmentTemplateAdmin
+from container_manager.admin.handlers import HandlerCallAdmin
 from container_manager.admin.hosts import ExecutorHostAdmin
 from container_manager.admin.jobs import ContainerJobAdmin
 from container_manager.admin.workers import WorkerAdmin
 
-__all__ = ["ContainerJobAdmin", "DashboardAdmin", "EnvironmentTemplateAdmin", "ExecutorHostAdmin", "WorkerAdmin"]
+__all__ = [
+    "ContainerJobAdmin", "DashboardAdmin", "EnvironmentTemplateAdmin", "ExecutorHostAdmin", "HandlerCallAdmin",
+    "WorkerAdmin",
+]  # fmt: skip

@@ -6,10 +6,10 @@ import logging
 import traceback
 from collections.abc import Collection, Sequence
 from datetime import timedelta
-from typing import Final
+from typing import Any, Final
 from uuid import UUID
 
-from django.db.models import F, QuerySet
+from django.db.models import F, Q, QuerySet
 
 from container_manager import conf
 from container_manager.clock import DatabaseNow
@@ -112,11 +112,30 @@ def record_failure(call: HandlerCall, error: BaseException, using: str) -> bool:
 
 
 def retry(using: str, ids: Collection[int] | None = None) -> int:
-    """Calls that were given up, all or those of ``ids``, are due again with all their tries; returns how many."""
-    failed = HandlerCall.objects.using(using).filter(state=HandlerCall.State.FAILED)
-    if ids is not None:
-        failed = failed.filter(pk__in=ids)
-    return failed.update(state=HandlerCall.State.WAITING, tries=0, next_try_at=DatabaseNow(), finished_at=None)
+    """
+    Calls that were given up, all or those of ``ids``, are due again with all their tries; returns how many.
+
+    So are those of ``ids`` that wait for a later try; their tries stay as they are.
+    """
+    calls = HandlerCall.objects.using(using)
+    again: dict[str, Any] = {"state": HandlerCall.State.WAITING, "next_try_at": DatabaseNow(), "finished_at": None}
+    if ids is None:
+        return calls.filter(state=HandlerCall.State.FAILED).update(tries=0, **again)
+    hastened = _resting(calls.filter(pk__in=ids)).update(next_try_at=DatabaseNow())
+    return hastened + calls.filter(pk__in=ids, state=HandlerCall.State.FAILED).update(tries=0, **again)
+
+
+def give_up(using: str, ids: Collection[int]) -> int:
+    """Of ``ids``, the calls that wait are failed, with the last error they had; not those being delivered."""
+    return _resting(HandlerCall.objects.using(using).filter(pk__in=ids)).update(
+        state=HandlerCall.State.FAILED, next_try_at=None, worker=None, finished_at=DatabaseNow()
+    )
+
+
+def _resting(calls: QuerySet[HandlerCall]) -> QuerySet[HandlerCall]:
+    """Those that wait, and that no worker delivers now."""
+    is_free = Q(worker__isnull=True) | Q(next_try_at__lte=DatabaseNow())
+    return calls.filter(is_free, state=HandlerCall.State.WAITING)
 
 
 def has_due(using: str) -> bool:

@@ -19,7 +19,7 @@ from django.utils.translation import gettext as _
 from container_manager import wording
 from container_manager.admin.dashboard.views import dashboard
 from container_manager.admin.permissions import may
-from container_manager.models import ContainerJob, EnvironmentTemplate, ExecutorHost, Worker
+from container_manager.models import ContainerJob, EnvironmentTemplate, ExecutorHost, HandlerCall, Worker
 from container_manager.states import Status
 
 register = template.Library()
@@ -37,6 +37,7 @@ def frame(context: Context) -> dict[str, Any]:
         (_("Jobs"), ContainerJob),
         (_("Hosts"), ExecutorHost),
         (_("Workers"), Worker),
+        (_("Handlers"), HandlerCall),
         (_("Environments"), EnvironmentTemplate),
     ]
     for title, model in areas:

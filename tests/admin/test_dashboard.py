@@ -43,7 +43,7 @@ def rolled_up(minute: datetime, *, queue: str = "default", **counts: int) -> Non
 
 
 def all_items(now: datetime = NOW) -> list[str]:
-    return [item.title for item in items("default", now, with_hosts=True, with_workers=True)]
+    return [item.title for item in items("default", now, with_hosts=True, with_workers=True, with_handlers=True)]
 
 
 def test_failures_with_the_same_error_are_one_line_the_most_frequent_first() -> None:

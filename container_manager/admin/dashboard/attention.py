@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -13,12 +14,15 @@ from django.utils.translation import ngettext
 
 from container_manager.admin.dashboard.failures import Failure, recent_failures
 from container_manager.admin.dashboard.queues import Waiting, waiting
-from container_manager.models import ExecutorHost, Installation, Worker
+from container_manager.models import ExecutorHost, HandlerCall, Installation, Worker
 from container_manager.waiting import why_it_waits
+from container_manager.wording import cut, printable
 
 PATIENCE: Final = timedelta(minutes=1)
 """A job that has been ready for longer is worth a line."""
 SHOWN: Final = 3
+CALLS_LOOKED_AT: Final = 500
+"""The most recent calls of handlers that were given up."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,9 +37,10 @@ class Item:
     job: UUID | None = None
     host: int | None = None
     to_workers: bool = False
+    to_handlers: bool = False
 
 
-def items(using: str, now: datetime, *, with_hosts: bool, with_workers: bool) -> list[Item]:
+def items(using: str, now: datetime, *, with_hosts: bool, with_workers: bool, with_handlers: bool) -> list[Item]:
     """All that needs attention, of what the user may see; empty = nothing does."""
     found = [*_copy(using)]
     if with_hosts:
@@ -43,6 +48,8 @@ def items(using: str, now: datetime, *, with_hosts: bool, with_workers: bool) ->
     if with_workers:
         found += _workers(using)
     found += _failures(using, now)
+    if with_handlers:
+        found += _handlers(using)
     return [*found, *_waiting(using, now)]
 
 
@@ -79,6 +86,20 @@ def _failures(using: str, now: datetime) -> Iterator[Item]:
         count = ngettext("%(count)d job", "%(count)d jobs", failure.count) % {"count": failure.count}
         title = _("%(jobs)s failed: %(error)s") % {"jobs": count, "error": failure.error or _("no error was kept")}
         yield Item("bad", title, failure.jobs, at=failure.latest_at, failure=failure, job=failure.latest)
+
+
+def _handlers(using: str) -> Iterator[Item]:
+    """Calls that were given up stay until somebody retries or deletes them."""
+    failed = HandlerCall.objects.using(using).filter(state=HandlerCall.State.FAILED)
+    rows = list(failed.order_by("-finished_at", "-id").only("handler", "finished_at", "last_error")[:CALLS_LOOKED_AT])
+    for handler, count in Counter(call.handler for call in rows).most_common(SHOWN):
+        latest = next(call for call in rows if call.handler == handler)
+        title = ngettext(
+            "%(count)d call of %(handler)s was given up", "%(count)d calls of %(handler)s were given up", count
+        )
+        error = latest.last_error.strip().rpartition("\n")[2]
+        parameters = {"count": count, "handler": handler}
+        yield Item("bad", title % parameters, cut(printable(error), 200), at=latest.finished_at, to_handlers=True)
 
 
 def _waiting(using: str, now: datetime) -> Iterator[Item]:

@@ -20,7 +20,7 @@ from container_manager.admin.dashboard.queues import queues
 from container_manager.admin.dashboard.states import tiles
 from container_manager.admin.pages import fragment
 from container_manager.admin.permissions import may, require
-from container_manager.models import ContainerJob, ExecutorHost, MinuteRollup, Worker
+from container_manager.models import ContainerJob, ExecutorHost, HandlerCall, MinuteRollup, Worker
 from container_manager.queue import queue_manager
 
 
@@ -42,7 +42,11 @@ def _states(request: HttpRequest, using: str) -> Mapping[str, Any]:
 
 
 def _attention(request: HttpRequest, using: str) -> Mapping[str, Any]:
-    seen = {"with_hosts": may(request, "view", ExecutorHost), "with_workers": may(request, "view", Worker)}
+    seen = {
+        "with_hosts": may(request, "view", ExecutorHost),
+        "with_workers": may(request, "view", Worker),
+        "with_handlers": may(request, "view", HandlerCall),
+    }
     return {"items": items(using, timezone.now(), **seen)}
 
 

@@ -10,6 +10,8 @@ from uuid import UUID
 from django.http import HttpRequest
 from django.utils.translation import gettext as _
 
+from container_manager import conf
+from container_manager.admin.handlers.listing import calls_of_job, visible_calls
 from container_manager.admin.jobs.listing import LABELS, allowed_actions
 from container_manager.admin.jobs.specification import as_json, specification
 from container_manager.admin.jobs.timeline import timeline
@@ -17,7 +19,7 @@ from container_manager.admin.logs.selecting import Wanted, read_excerpt
 from container_manager.admin.permissions import may
 from container_manager.bulk import Action
 from container_manager.describing import command_text, run_time, short_id
-from container_manager.models import ContainerJob, JobAttempt, JobBatch, JobEvent
+from container_manager.models import ContainerJob, HandlerCall, JobAttempt, JobBatch, JobEvent
 from container_manager.states import Status
 from container_manager.waiting import why_it_waits
 
@@ -53,7 +55,7 @@ class ShownAttempt:
 def job_context(request: HttpRequest, job: ContainerJob, using: str, part: str = "") -> dict[str, Any]:
     """What ``jobs/job.html`` is given, or only its ``part``."""
     attempts = _attempts(job, using)
-    tabs = _tabs(request, job, attempts)
+    tabs = _tabs(request, job, attempts, using)
     tab = request.GET.get("tab", "")
     tab = tab if tab in tabs else next(iter(tabs))
     context: dict[str, Any] = {
@@ -99,14 +101,16 @@ def _buttons(request: HttpRequest, job: ContainerJob) -> Iterator[Button]:
             yield Button(action.value, str(LABELS[action]), _TONES.get(action, ""))
 
 
-def _tabs(request: HttpRequest, job: ContainerJob, attempts: list[ShownAttempt]) -> dict[str, str]:
+def _tabs(request: HttpRequest, job: ContainerJob, attempts: list[ShownAttempt], using: str) -> dict[str, str]:
     """The first one is shown when the address names none."""
+    has_calls = may(request, "view", HandlerCall) and HandlerCall.objects.using(using).filter(job_id=job.pk).exists()
     tabs = {
         "logs": _("Logs") if attempts and may(request, "view_logs") else "",
         "error": _("Error") if job.error or any(attempt.row.error for attempt in attempts) else "",
         "result": _("Result") if job.result is not None else "",
         "specification": _("Specification"),
         "events": _("Events"),
+        "handlers": _("Handlers") if has_calls else "",
     }
     return {name: label for name, label in tabs.items() if label}
 
@@ -150,6 +154,11 @@ def _events(request: HttpRequest, job: ContainerJob, attempts: list[ShownAttempt
     return {"events": shown, "has_more_events": len(events) > EVENTS}
 
 
+def _handlers(request: HttpRequest, job: ContainerJob, attempts: list[ShownAttempt], using: str) -> dict[str, Any]:
+    calls = calls_of_job(job, visible_calls(request.user, using))
+    return {"calls": calls, "most_tries": conf.get("HANDLER_MAX_TRIES")}
+
+
 def _workers(actors: set[str], using: str) -> dict[str, str]:
     """A worker's id as the workers' list shows it."""
     found: dict[str, str] = {}
@@ -163,4 +172,5 @@ def _workers(actors: set[str], using: str) -> dict[str, str]:
 
 _TABS: Final = {
     "logs": _logs, "error": _error, "result": _result, "specification": _specification, "events": _events,
+    "handlers": _handlers,
 }  # fmt: skip
