@@ -7,9 +7,13 @@ import os
 import re
 import shutil
 import signal
+import socket
 import subprocess
+import sys
 import tempfile
 import time
+from collections.abc import Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
@@ -24,6 +28,14 @@ OWN_NETWORK_NOTHING: Final = ("--bridge=none", "--iptables=false", "--ip6tables=
 IN_ITS_OWN_NETWORK: Final = ("unshare", "--net")
 """An engine told to have no bridge deletes the ``docker0`` it finds: in the machine's network, another engine's."""
 
+GIVEN_A_LISTENER: Final = """
+import os, sys
+os.dup2(int(sys.argv[1]), 3)
+os.environ.update(LISTEN_FDS="1", LISTEN_PID=str(os.getpid()))
+os.execvp(sys.argv[2], sys.argv[2:])
+"""
+"""As systemd hands a socket over: as the third descriptor, to the process of that id."""
+
 
 class PrivateDockerd:
     """
@@ -32,27 +44,41 @@ class PrivateDockerd:
     Skips the test, or fails it with CI=true, where an engine cannot be run.
     """
 
-    def __init__(self, *, live_restore: bool = False) -> None:
+    def __init__(self, *, live_restore: bool = False, tls: Sequence[str] = ()) -> None:
+        """``tls``: paths of the CA, the certificate and the key with which it serves ``tls_port`` of 127.0.0.1 too."""
         self._folder = Path(tempfile.mkdtemp(prefix="cm-engine-"))
         self._flags = ["--live-restore"] if live_restore else []
         self._containerd: subprocess.Popen[bytes] | None = None
         self._process: subprocess.Popen[bytes] | None = None
         self.socket_path = str(self._folder / "sock")
         self.address = f"unix://{self.socket_path}"
+        self._listener: socket.socket | None = None
+        if tls:
+            # Opened here and handed over: the engine's own network is out of reach.
+            self._listener = socket.create_server(("127.0.0.1", 0))
+            for flag, path in zip(("--tlscacert", "--tlscert", "--tlskey"), tls, strict=True):
+                self._flags += [flag, path]
+            self._flags += ["--tlsverify", "-H", "fd://"]
 
     def __enter__(self) -> Self:
         if os.getuid() != 0 or shutil.which("dockerd") is None or shutil.which("unshare") is None:
             self._refuse("an engine of one's own takes root, dockerd and unshare")
-        self._give_identity()
-        self._start_containerd()
-        self.start()
-        saved = subprocess.run(["docker", "-H", ADDRESS, "save", IMAGE], check=True, capture_output=True).stdout
-        self._docker("load", stdin=saved)
+        with ExitStack() as undo:
+            undo.callback(self._clean_up)
+            self._give_identity()
+            self._start_containerd()
+            self.start()
+            saved = subprocess.run(["docker", "-H", ADDRESS, "save", IMAGE], check=True, capture_output=True).stdout
+            self._docker("load", stdin=saved)
+            undo.pop_all()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self._clean_up()
+
+    def _clean_up(self) -> None:
         if self._process is not None and self._process.poll() is None:
             containers = self._docker("ps", "-aq").split()
             if containers:
@@ -64,6 +90,14 @@ class PrivateDockerd:
         # After a kill the engine's own mount of its root may be left.
         subprocess.run(["umount", f"{self._folder}/data"], check=False, capture_output=True)
         shutil.rmtree(self._folder, ignore_errors=True)
+        if self._listener is not None:
+            self._listener.close()
+
+    @property
+    def tls_port(self) -> int:
+        assert self._listener is not None
+        port: int = self._listener.getsockname()[1]
+        return port
 
     def start(self) -> None:
         """It answers."""
@@ -72,9 +106,13 @@ class PrivateDockerd:
             "--pidfile", f"{self._folder}/pid", "--containerd", f"{self._folder}/containerd.sock",
             "-H", self.address, *OWN_NETWORK_NOTHING, *self._flags,
         ]  # fmt: skip
+        command = [*IN_ITS_OWN_NETWORK, "dockerd", *arguments]
+        descriptors = (self._listener.fileno(),) if self._listener else ()
+        if descriptors:
+            command = [sys.executable, "-c", GIVEN_A_LISTENER, str(descriptors[0]), *command]
         with open(self._folder / "log", "ab") as log:
-            self._process = subprocess.Popen([*IN_ITS_OWN_NETWORK, "dockerd", *arguments], stdout=log, stderr=log)
-        deadline = time.monotonic() + 60
+            self._process = subprocess.Popen(command, stdout=log, stderr=log, pass_fds=descriptors)
+        deadline = time.monotonic() + 120
         while not self._answers():
             if self._process.poll() is not None or time.monotonic() > deadline:
                 self._refuse(f"the engine did not start: {(self._folder / 'log').read_text()[-500:]}")

@@ -65,7 +65,7 @@ class Engine:
         try:
             yield self._client()
         except LIBRARY_ERRORS as error:
-            mapped = executor_error(error, doing, self.address, self.dialect)
+            mapped = executor_error(error, doing, self.address, self.dialect, is_tls=self._tls is not None)
             if isinstance(mapped, ExecutorUnavailableError):
                 self._forget()
             raise mapped from error

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from http.client import RemoteDisconnected
+from ssl import SSLCertVerificationError, SSLError
 from typing import Final
 
 from docker.errors import APIError, DockerException
 from requests import RequestException, Timeout
 from urllib3.exceptions import HTTPError, NewConnectionError
+from urllib3.exceptions import SSLError as WrappedSSLError
 from urllib3.exceptions import TimeoutError as PoolTimeoutError
 
 from container_manager.exceptions import (
@@ -34,7 +37,7 @@ ANSWERS: Final[tuple[Answer, ...]] = (
     (r"404", r"no such image", ImageNotFoundError),
     (r"404", r"no such container", ExecutionNotFoundError),
     (r"404", r"page not found", ExecutorUnavailableError),
-    (r"400", r"client version", ExecutorUnavailableError),
+    (r"400", r"client version|HTTP request to an HTTPS server", ExecutorUnavailableError),
     (r"409", r"already in use", NameConflictError),
     (r"409", r"(running|paused|restarting) container|is (running|paused|restarting)", ExecutionRunningError),
     (r"409", r"removal of container|marked for removal", ExecutionNotFoundError),
@@ -56,17 +59,21 @@ GONE_FOR_GOOD: Final = (
     r"manifest unknown|not found|does not exist|denied|unauthorized|authentication required|no basic auth"
     r"|forbidden|no matching manifest|does not match the specified platform"
 )
+BROKEN_OFF: Final = (SSLError, WrappedSSLError, ConnectionResetError, BrokenPipeError, RemoteDisconnected)
 PASSING: Final = r"toomanyrequests|too many requests|rate limit|no such host|server misbehaving"
 
 
-def executor_error(error: Exception, doing: str, address: str, dialect: Dialect) -> ExecutorError:
+def executor_error(error: Exception, doing: str, address: str, dialect: Dialect, *, is_tls: bool) -> ExecutorError:
     """``error``, raised while trying to ``doing`` at the engine ``address``, as one of ours."""
     if isinstance(error, APIError) and error.status_code is not None:
         text = error.explanation or str(error)
+        if "HTTPS server" in text:
+            text += " Give the host's option 'tls'."
         for status, words, kind in (*dialect.answers, *ANSWERS):
             if re.fullmatch(status, str(error.status_code)) and re.search(words, text, re.IGNORECASE):
                 return kind(f"{dialect.name} could not {doing}: {text}")
-    return ExecutorUnavailableError(f"{dialect.name} at {address} could not {doing}: {_no_answer(error)}")
+    why = _no_answer(error, is_tls=is_tls)
+    return ExecutorUnavailableError(f"{dialect.name} at {address} could not {doing}: {why}")
 
 
 def pull_error(image: str, registry: str, text: str) -> ExecutorError:
@@ -86,7 +93,7 @@ def is_timeout(error: Exception) -> bool:
     )
 
 
-def _no_answer(error: Exception) -> str:
+def _no_answer(error: Exception, *, is_tls: bool) -> str:
     causes = list(_causes(error))
     if is_timeout(error):
         return "no answer within the timeout. It may be overloaded; the host's option 'timeout' sets the limit."
@@ -94,7 +101,27 @@ def _no_answer(error: Exception) -> str:
         return "this process may not open the socket. Run it as a user in the socket's group (docker)."
     if any(isinstance(cause, (ConnectionRefusedError, FileNotFoundError)) for cause in causes):
         return "nothing listens there. Is the engine running, and is the host's option 'base_url' right?"
+    if is_tls and (problem := _tls_problem(causes)):
+        return problem
     return str(error) or type(error).__name__
+
+
+def _tls_problem(causes: Sequence[BaseException]) -> str:
+    """Why there is no trust between the worker and the engine; empty when it is something else."""
+    for cause in causes:
+        if isinstance(cause, SSLCertVerificationError):
+            return (
+                f"its certificate is not trusted: {cause.verify_message}. Does 'ca_cert' of the host's option 'tls' "
+                "name the authority that signed it, and 'base_url' the engine as its certificate does?"
+            )
+    for cause in causes:
+        # An engine that refuses a certificate may be heard to say so, or only be found to have hung up.
+        if isinstance(cause, BROKEN_OFF):
+            return (
+                f"the connection over TLS broke: {cause}. Does the engine accept the certificate in 'client_cert' of "
+                "the host's option 'tls'?"
+            )
+    return ""
 
 
 def _causes(error: BaseException | None) -> Iterator[BaseException]:
