@@ -12,6 +12,7 @@ from container_manager import lanes, queue_manager, turns
 from container_manager.models import ContainerJob, JobEvent
 from container_manager.states import Status
 from tests.faults.conftest import FAST, Bench
+from tests.faults.worker import LIMIT_POINTS
 from tests.processes import ending, spawn
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.faults]
@@ -27,7 +28,9 @@ def start_worker(point: str, *options: str) -> subprocess.Popen[str]:
     )  # fmt: skip
 
 
-@pytest.mark.parametrize("point", ["inside_claim", "after_claim", "after_start", "while_running", "before_finish"])
+@pytest.mark.parametrize(
+    "point", ["inside_claim", "after_claim", "after_start", "while_running", "before_finish", *LIMIT_POINTS]
+)
 def test_a_worker_killed_at_one_point_leaves_the_counts_right(bench: Bench, point: str) -> None:
     queue_manager.queue_jobs([bench.job(tenant=tenant) for tenant in ("acme", "other") for _ in range(4)])
     dying = start_worker(point)

@@ -25,9 +25,9 @@ django.setup()
 from django.core.management import call_command  # noqa: E402
 from django.db import DEFAULT_DB_ALIAS, connections  # noqa: E402
 
-from container_manager import claiming  # noqa: E402
+from container_manager import claiming, lanes, turns  # noqa: E402
 from container_manager.handlers import delivery  # noqa: E402
-from container_manager.services import finishing, launching, recording  # noqa: E402
+from container_manager.services import finishing, inputs, launching, outputs, recording  # noqa: E402
 from container_manager.worker import host_runner, observer  # noqa: E402
 
 
@@ -43,11 +43,21 @@ def _before(function: Callable[..., Any], die: Callable[[], None]) -> Callable[.
 def _after(function: Callable[..., Any], die: Callable[[], None]) -> Callable[..., Any]:
     def wrapped(*args: Any, **kwargs: Any) -> Any:
         result = function(*args, **kwargs)
-        if result is None or result:
+        if args[:1] != ([],) and (result is None or result):
             die()
         return result
 
     return wrapped
+
+
+def _while_reading(stream: type[Any], die: Callable[[], None]) -> type[Any]:
+    class Watched(stream):
+        def read(self, size: int = -1) -> bytes:
+            data: bytes = super().read(size)
+            die()
+            return data
+
+    return Watched
 
 
 POINTS: Final[dict[str, tuple[Any, str, Callable[..., Any]]]] = {
@@ -73,13 +83,35 @@ HANDLER_POINTS: Final[dict[str, tuple[Any, str, Callable[..., Any]]]] = {
 }
 """Those that only a worker with handlers comes to."""
 
+FILE_POINTS: Final[dict[str, tuple[Any, str, Callable[..., Any]]]] = {
+    "before_put": (inputs, "hand_over", _before),
+    "inside_put": (inputs, "CountedStream", _while_reading),
+    "after_put": (inputs, "hand_over", _after),
+    "after_put_recorded": (inputs, "record", _after),
+    "before_harvest": (outputs, "begin", _before),
+    "after_harvest_begun": (outputs, "begin", _after),
+    "inside_store": (outputs, "CountedStream", _while_reading),
+    "after_store": (outputs, "_store", _after),
+    "after_collect": (outputs, "collect", _after),
+    "inside_publish": (outputs, "_show", _after),
+    "after_publish": (outputs, "publish", _after),
+}
+"""Those that only jobs with files come to."""
+
+LIMIT_POINTS: Final[dict[str, tuple[Any, str, Callable[..., Any]]]] = {
+    "inside_take": (lanes, "take", _after),
+    "after_places": (turns, "_admit", _after),
+    "inside_give_back": (lanes, "_give_back", _after),
+}
+"""Those that only limited jobs come to."""
+
 
 def main() -> None:
     point, count, how, *options = sys.argv[1:]
     if module := os.environ.get("TEST_HANDLERS"):
         importlib.import_module(module)
     if point != "never":
-        owner, name, around = {**POINTS, **HANDLER_POINTS}[point]
+        owner, name, around = {**POINTS, **HANDLER_POINTS, **FILE_POINTS, **LIMIT_POINTS}[point]
         arrivals = itertools.count(1)
 
         main_connection = connections[DEFAULT_DB_ALIAS]
