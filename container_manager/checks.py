@@ -14,7 +14,8 @@ from django.core import checks
 from django.db import connections
 from django.utils.module_loading import import_string
 
-from container_manager import conf
+from container_manager import conf, registry
+from container_manager.credentials import ADVICE, credentials_in
 from container_manager.handlers import webhooks
 from container_manager.handlers.registry import EVENTS, UNSERVED
 from container_manager.retry import PolicyError, policy_from_settings
@@ -24,6 +25,7 @@ def register_checks() -> None:
     checks.register(check_settings, "container_manager")
     checks.register(check_databases, checks.Tags.database)
     checks.register(check_admin, "container_manager")
+    checks.register(check_definitions, "container_manager")
 
 
 def check_settings(**_: Any) -> list[checks.CheckMessage]:
@@ -151,6 +153,19 @@ def check_admin(**_: Any) -> list[checks.CheckMessage]:
             hint="Add 'django_htmx' to INSTALLED_APPS.",
             id="container_manager.I001",
         )
+    ]
+
+
+def check_definitions(**_: Any) -> list[checks.CheckMessage]:
+    """Credentials in the environment of a job definition."""
+    return [
+        checks.Warning(
+            f"The job definition {name!r} has the variable {variable}, which looks like a credential.",
+            hint=ADVICE,
+            id="container_manager.W002",
+        )
+        for name, definition in registry.all_definitions().items()
+        for variable in credentials_in(definition.options.get("environment", {}))
     ]
 
 

@@ -17,9 +17,6 @@ SECRET_NAME: Final = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,99}")
 SECRET_REFERENCE: Final = re.compile(
     r"env:[A-Za-z_]\w*|file:/[^\0]+|setting:[A-Z_][A-Z0-9_]*|(?!env:|file:|setting:)[A-Za-z_]\w*(\.[A-Za-z_]\w*)+:.*"
 )
-CREDENTIAL_NAME: Final = re.compile(
-    r"passw(or)?d|passphrase|secret|token|credential|api_?key|private_?key|access_?key|auth(?!or)", re.IGNORECASE
-)
 QUEUE_NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.:-]{0,63}")
 
 
@@ -87,11 +84,6 @@ def _reference_and_way(secret: Any) -> tuple[Any, Any]:
     if not isinstance(secret, Mapping) or set(secret) - {"reference", "as"}:
         return None, None
     return secret.get("reference"), secret.get("as", "file")
-
-
-def looks_like_credential(name: str, value: str) -> bool:
-    """Whether a variable of this name with this value is probably a password, a token or a key."""
-    return bool(value) and CREDENTIAL_NAME.search(name) is not None
 
 
 def image_problems(image: str, allowed: Sequence[str] | None) -> list[str]:

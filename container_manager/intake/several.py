@@ -9,7 +9,7 @@ from uuid import UUID
 
 from django.utils import timezone
 
-from container_manager import lifecycle
+from container_manager import credentials, lifecycle
 from container_manager.exceptions import DuplicateJobError, JobAlreadyQueuedError, JobValidationError
 from container_manager.intake.admission import check_capacity, refuse_status, refuse_unserved_files
 from container_manager.intake.tracing import published, traced
@@ -42,6 +42,7 @@ def queue_many(jobs: Sequence[ContainerJob], *, using: str, actor: str = lifecyc
             raise JobValidationError({**error.message_dict, "job": [f"This is job {job.pk}."]}) from error
     refuse_unserved_files(jobs, using)
     check_capacity(len(jobs), using)
+    credentials.warn_of(jobs)
     new = [job for job in jobs if job._state.adding]
     known = [job for job in jobs if not job._state.adding]
     first = timezone.now()

@@ -10,7 +10,7 @@ from typing import Any, Final, Literal, get_args
 from django.db import IntegrityError, connections, transaction
 from django.utils import timezone
 
-from container_manager import lifecycle
+from container_manager import credentials, lifecycle
 from container_manager.conflicts import retry_on_conflict
 from container_manager.exceptions import (
     DuplicateJobError,
@@ -54,6 +54,7 @@ def queue_one(
         job.validate_specification()
         refuse_unserved_files([job], using)
         check_capacity(1, using)
+        credentials.warn_of([job])
         with published([job]):
             return _enter(job, using, on_conflict=on_conflict, actor=actor)
     except InvalidTransitionError as error:

@@ -110,3 +110,14 @@ def test_a_wrong_job_is_refused_field_by_field(containers: Containers) -> None:
     assert "memory_limit:" in answer.err
     assert "command:" in containers("run").err
     assert not ContainerJob.objects.exists()
+
+
+def test_a_variable_that_looks_like_a_credential_is_queued_with_a_warning(
+    containers: Containers, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("container_manager.credentials._told", set())
+    answer = containers("run", "--env", "API_TOKEN=planted-value", "true")
+    assert answer.code == exits.OK
+    assert answer.err.startswith("API_TOKEN looks like a credential.")
+    assert "planted-value" not in answer.err
+    assert "API_TOKEN" not in caplog.text, "said once"

@@ -12,6 +12,7 @@ from django.shortcuts import get_object_or_404
 from django.urls import URLPattern, path, reverse
 
 from container_manager import lifecycle
+from container_manager.admin.credentials import warn_of_credentials
 from container_manager.admin.jobs.bulk_page import bulk_page
 from container_manager.admin.jobs.definition_page import definitions_page, run_page
 from container_manager.admin.jobs.forms import COPIED, FIELDSETS, JobForm
@@ -120,6 +121,7 @@ class ContainerJobAdmin(admin.ModelAdmin):
             for name in COPIED:
                 setattr(obj, name, getattr(form.source, name))
         super().save_model(request, obj, form, change)
+        warn_of_credentials(request, obj.environment)
         if change and form.changed_data:
             message = f"Changed: {', '.join(form.changed_data)}."
             subject = Subject(obj.pk, obj.attempt)

@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from django.core.management.base import BaseCommand, CommandParser
 
-from container_manager import registry
+from container_manager import credentials, registry
 from container_manager.describing import short_id
 from container_manager.management import exits
 from container_manager.management.arguments import pair, variable, variables_file
@@ -73,7 +73,10 @@ class RunVerb(Verb):
             options = with_those_after_the_name(options, words)
             job = queue_definition(words[0], options)
         else:
-            job = queue_manager.create_and_queue(**_fields(options))
+            fields = _fields(options)
+            for name in credentials.untold("", fields["environment"]):
+                note(command, f"{name} looks like a credential. {credentials.ADVICE}")
+            job = queue_manager.create_and_queue(**fields)
         if options["wait"] or options["wait_timeout"] is not None:
             return self._wait(command, job, options)
         if options["json"]:

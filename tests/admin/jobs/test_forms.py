@@ -138,3 +138,15 @@ def test_running_a_definition_takes_both_permissions(client_of: Callable[..., Cl
 
 def test_there_is_no_page_for_a_definition_that_is_not_there(boss: Client) -> None:
     assert boss.get(f"{ADMIN}run/odd/").status_code == 404
+
+
+def test_a_variable_that_looks_like_a_credential_is_saved_with_a_warning(boss: Client) -> None:
+    answer = boss.post(f"{ADMIN}add/", {**FORM, "environment": "API_TOKEN=planted-value"}, follow=True)
+    assert only_job().environment == {"API_TOKEN": "planted-value"}
+    [warning] = [str(message) for message in answer.context["messages"] if message.level_tag == "warning"]
+    assert warning.startswith("API_TOKEN: looks like a credential.")
+    assert "planted-value" not in answer.content.decode()
+    template = {"name": "shared", "environment": '{"DATABASE_URL": "postgres://me:planted-value@db/x"}'}
+    answer = boss.post("/admin/container_manager/environmenttemplate/add/", template, follow=True)
+    [warning] = [str(message) for message in answer.context["messages"] if message.level_tag == "warning"]
+    assert warning.startswith("DATABASE_URL: looks like a credential.")
