@@ -28,6 +28,7 @@ from django.db import DEFAULT_DB_ALIAS, connections  # noqa: E402
 from container_manager import claiming, lanes, turns  # noqa: E402
 from container_manager.handlers import delivery  # noqa: E402
 from container_manager.services import finishing, inputs, launching, outputs, recording  # noqa: E402
+from container_manager.services.streams import CountedStream  # noqa: E402
 from container_manager.worker import host_runner, observer  # noqa: E402
 
 
@@ -50,8 +51,8 @@ def _after(function: Callable[..., Any], die: Callable[[], None]) -> Callable[..
     return wrapped
 
 
-def _while_reading(stream: type[Any], die: Callable[[], None]) -> type[Any]:
-    class Watched(stream):
+def _while_reading(stream: type[CountedStream], die: Callable[[], None]) -> type[CountedStream]:
+    class Watched(stream):  # type: ignore[valid-type, misc]
         def read(self, size: int = -1) -> bytes:
             data: bytes = super().read(size)
             die()
