@@ -31,10 +31,14 @@ class PairsField(forms.CharField):
 
     widget = forms.Textarea(attrs={"rows": 4, "class": "vLargeTextField cm-code-input", "spellcheck": "false"})
 
+    def __init__(self, *, is_masked: bool = True, **options: Any) -> None:
+        super().__init__(**options)
+        self.is_masked = is_masked
+
     def prepare_value(self, value: Any) -> Any:
         if not isinstance(value, Mapping):
             return value
-        shown = {name: MASK if is_secret(name) else text for name, text in value.items()}
+        shown = {name: MASK if self.is_masked and is_secret(name) else text for name, text in value.items()}
         if any("\n" in str(text) for text in shown.values()):
             return json.dumps(shown, indent=2, ensure_ascii=False)
         return "\n".join(f"{name}={text}" for name, text in shown.items())

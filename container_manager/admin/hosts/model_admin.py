@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from django import forms
 from django.contrib import admin, messages
 from django.db.models import Count, OuterRef, QuerySet, Subquery
 from django.db.models.functions import Coalesce
@@ -16,11 +15,12 @@ from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
+from container_manager import conf
 from container_manager.admin.dashboard.fleet import Capacity
+from container_manager.admin.hosts.form import HostForm, fieldsets_of, form_of, offered_executors, why_not
 from container_manager.admin.permissions import require
 from container_manager.conf import executors
 from container_manager.exceptions import ConfigurationError, ExecutorError
-from container_manager.hosts import node_name
 from container_manager.models import ExecutorHost, JobAttempt
 from container_manager.queue import queue_manager
 from container_manager.services.probing import probe
@@ -28,45 +28,43 @@ from container_manager.services.probing import probe
 INCLUDES = "admin/container_manager/includes"
 
 
-class HostForm(forms.ModelForm):
-    """Checks the connection before it saves, where this machine can reach the engine."""
-
-    executor_type = forms.ChoiceField(label=gettext_lazy("Executor"))
-    save_unchecked = forms.BooleanField(
-        required=False,
-        label=gettext_lazy("Save without asking the engine"),
-        help_text=gettext_lazy("Where only the workers reach it."),
-    )
-
-    class Meta:
-        model = ExecutorHost
-        exclude = ()  # noqa: DJ006 - the admin names the fields
-
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        self.fields["executor_type"].choices = [(name, name) for name in executors()]  # type: ignore[attr-defined]
-
-    def _post_clean(self) -> None:
-        super()._post_clean()  # type: ignore[misc] # the model's own checks first: its options must be valid
-        host = self.instance
-        is_new_address = bool({"executor_type", "options", "node"} & set(self.changed_data))
-        is_here = host.node in ("", node_name())
-        if self.errors or not is_new_address or not is_here or self.cleaned_data.get("save_unchecked"):
-            return
-        try:
-            probe(host, queue_manager.using)
-        except (ExecutorError, ConfigurationError) as error:
-            self.add_error("options", _("The connection does not work: %(error)s") % {"error": error})
-
-
 @admin.register(ExecutorHost)
 class ExecutorHostAdmin(admin.ModelAdmin):
     form = HostForm
+    search_fields = ("name",)
     list_display = ("name", "executor_type", "state", "slots", "node", "engine_version", "health_error")
     list_filter = ("executor_type", "is_active")
     readonly_fields = ("engine_version", "checked_at", "health_error", "failures", "retry_at", "claimed_at")
     actions = ("drain_selected", "resume_selected")
     change_form_template = "admin/container_manager/executorhost/change_form.html"
+
+    def get_form(
+        self, request: HttpRequest, obj: ExecutorHost | None = None, change: bool = False, **kwargs: Any
+    ) -> Any:
+        if not _may_edit(self, request, obj):
+            return super().get_form(request, obj, change=change, **kwargs)
+        return super().get_form(request, obj, change=change, form=form_of(chosen_executor(request, obj)), **kwargs)
+
+    def get_fieldsets(self, request: HttpRequest, obj: ExecutorHost | None = None) -> Any:
+        health = (_("Health"), {"fields": self.readonly_fields})
+        if not _may_edit(self, request, obj):
+            shown = ("name", "executor_type", "options", "queues", "node", "is_active", "max_concurrent_jobs")
+            return [(None, {"fields": shown}), health]
+        fieldsets = fieldsets_of(chosen_executor(request, obj))
+        return fieldsets if obj is None else [*fieldsets, health]
+
+    def get_changeform_initial_data(self, request: HttpRequest) -> dict[str, Any]:
+        return {**super().get_changeform_initial_data(request), "executor_type": chosen_executor(request, None)}
+
+    def render_change_form(self, request: HttpRequest, context: dict[str, Any], *args: Any, **kwargs: Any) -> Any:
+        host = context["original"]
+        chosen = chosen_executor(request, host)
+        context["executors"] = offered_executors(chosen) if _may_edit(self, request, host) else []
+        context["chosen"] = chosen
+        context["why_not"] = why_not(chosen)
+        if host is not None and host.executor_type != chosen and request.method == "GET":
+            context["adminform"].form.initial["executor_type"] = chosen
+        return super().render_change_form(request, context, *args, **kwargs)
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[ExecutorHost]:
         attempts = JobAttempt.objects.filter(host=OuterRef("pk"), active_job__isnull=False).order_by()
@@ -132,6 +130,22 @@ class ExecutorHostAdmin(admin.ModelAdmin):
             self.log_change(request, host, "Resumed." if is_active else "Drained.")
             text = _("%(host)s takes jobs again.") if is_active else _("%(host)s takes no new jobs; what runs goes on.")
             self.message_user(request, text % {"host": host})
+
+
+def chosen_executor(request: HttpRequest, host: ExecutorHost | None) -> str:
+    """The one whose options the form shows: what was sent or asked for, the host's own, else the likeliest."""
+    asked = request.POST.get("executor_type") or request.GET.get("executor_type", "")
+    if asked in executors():
+        return asked
+    if host is not None:
+        return host.executor_type
+    return "process" if why_not("docker") and conf.is_process_executor_allowed() else "docker"
+
+
+def _may_edit(model_admin: admin.ModelAdmin, request: HttpRequest, host: ExecutorHost | None) -> bool:
+    if host is None:
+        return model_admin.has_add_permission(request)
+    return model_admin.has_change_permission(request, host)
 
 
 def badge(tone: str, text: str) -> SafeString:
