@@ -57,7 +57,7 @@ class Script:
     ``create_error`` and ``start_error`` name an error: ``image``, ``specification``, ``unavailable``, ``transient``.
     """
 
-    exit_code: int = 0
+    exit_code: int | None = 0
     stdout: str = ""
     stderr: str = ""
     flood_bytes: int = 0
@@ -67,6 +67,8 @@ class Script:
     is_missing: bool = False
     reason: str = ""
     """The outcome that the engine tells of its end, ``oom`` for example; empty = the exit code says enough."""
+    error: str = ""
+    """What the engine says of its end, or of why it did not begin."""
     files: Mapping[str, str | bytes] = field(default_factory=dict)
     """What it leaves in its output folder: paths and contents; ``result.json`` is the job's result."""
     create_error: str = ""
@@ -112,7 +114,7 @@ class _Execution:
             return ExecutionState.CREATED
         return ExecutionState.RUNNING if self.finished_at is None else ExecutionState.EXITED
 
-    def end(self, exit_code: int, reason: Outcome | None = None) -> None:
+    def end(self, exit_code: int | None, reason: Outcome | None = None) -> None:
         if self.finished_at is None:
             self.exit_code, self.reason, self.finished_at = exit_code, reason, datetime.now(UTC)
 
@@ -203,7 +205,7 @@ class FakeExecutor(Executor):
                     raise NameConflictError(f"An execution {spec.name} exists with other labels; it is left alone.")
                 return Handle(spec.name, spec.name)
             script = self._engine.choose(spec)
-            _raise(script.create_error)
+            _raise(script.create_error, script.error)
             executions[spec.name] = _Execution(spec, script)
         return Handle(spec.name, spec.name)
 
@@ -214,7 +216,7 @@ class FakeExecutor(Executor):
                 raise ExecutionNotFoundError(f"There is no execution {handle.name}.")
             if execution.started is not None:
                 return
-            _raise(execution.script.start_error)
+            _raise(execution.script.start_error, execution.script.error)
             self._engine.starts.append(handle.name)
             execution.started, execution.started_at = time.monotonic(), datetime.now(UTC)
             execution.output = tuple(_output(execution))
@@ -306,9 +308,9 @@ class _Reached:
         self._engine._lock.release()
 
 
-def _raise(error: str) -> None:
+def _raise(error: str, message: str) -> None:
     if error:
-        raise _ERRORS[error](f"The script says so: {error}.")
+        raise _ERRORS[error](message or f"The script says so: {error}.")
 
 
 def _output(execution: _Execution) -> Iterator[LogEntry]:
@@ -333,6 +335,7 @@ def _observation(execution: _Execution) -> Observation:
         state=execution.state,
         exit_code=execution.exit_code,
         reason=execution.reason,
+        error=execution.script.error if execution.state is ExecutionState.EXITED else "",
         started_at=execution.started_at,
         finished_at=execution.finished_at,
     )
