@@ -12,6 +12,7 @@ from django.utils.translation import gettext as _
 
 from container_manager import conf
 from container_manager.admin.handlers.listing import calls_of_job, visible_calls
+from container_manager.admin.jobs.files_tab import file_groups, has_files
 from container_manager.admin.jobs.listing import LABELS, allowed_actions
 from container_manager.admin.jobs.specification import as_json, specification
 from container_manager.admin.jobs.timeline import timeline
@@ -109,6 +110,7 @@ def _tabs(request: HttpRequest, job: ContainerJob, attempts: list[ShownAttempt],
         "error": _("Error") if job.error or any(attempt.row.error for attempt in attempts) else "",
         "result": _("Result") if job.result is not None else "",
         "specification": _("Specification"),
+        "files": _("Files") if has_files(job, using) else "",
         "events": _("Events"),
         "handlers": _("Handlers") if has_calls else "",
     }
@@ -154,6 +156,10 @@ def _events(request: HttpRequest, job: ContainerJob, attempts: list[ShownAttempt
     return {"events": shown, "has_more_events": len(events) > EVENTS}
 
 
+def _files(request: HttpRequest, job: ContainerJob, attempts: list[ShownAttempt], using: str) -> dict[str, Any]:
+    return {"file_groups": file_groups(job, using)}
+
+
 def _handlers(request: HttpRequest, job: ContainerJob, attempts: list[ShownAttempt], using: str) -> dict[str, Any]:
     calls = calls_of_job(job, visible_calls(request.user, using))
     return {"calls": calls, "most_tries": conf.get("HANDLER_MAX_TRIES")}
@@ -172,5 +178,5 @@ def _workers(actors: set[str], using: str) -> dict[str, str]:
 
 _TABS: Final = {
     "logs": _logs, "error": _error, "result": _result, "specification": _specification, "events": _events,
-    "handlers": _handlers,
+    "files": _files, "handlers": _handlers,
 }  # fmt: skip

@@ -11,6 +11,7 @@ from django.http import HttpRequest, QueryDict
 from django.utils import timezone
 
 from container_manager import registry
+from container_manager.admin.dashboard.fleet import Capacity
 from container_manager.admin.jobs.addresses import changed, less
 from container_manager.admin.jobs.paging import JobPage, read_page
 from container_manager.admin.jobs.tabs import Scope, Tab, scope_of, tabs
@@ -27,6 +28,7 @@ from container_manager.wording import cut
 SHOWN: Final = (
     "id", "name", "command", "image", "status", "hold", "queue", "priority", "attempt", "exit_code", "outcome",
     "error", "created_at", "queued_at", "started_at", "finished_at", "cancel_requested_at",
+    "progress", "progress_text",
 )  # fmt: skip
 CRITERIA: Final = {
     "search": "Search", "queue": "Queue", "host": "Host", "worker": "Worker", "outcome": "Outcome",
@@ -73,6 +75,12 @@ class Row:
     @property
     def error(self) -> str:
         return cut(self.job.error.strip().splitlines()[0], 100) if self.job.error.strip() else ""
+
+    @property
+    def progress(self) -> Capacity | None:
+        """Of a job that runs and says how far it is."""
+        is_told = self.job.progress is not None and self.job.status == Status.RUNNING
+        return Capacity(self.job.progress or 0, 100) if is_told else None
 
     @property
     def run_seconds(self) -> float | None:

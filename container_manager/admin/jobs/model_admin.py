@@ -8,6 +8,7 @@ from uuid import UUID
 from django.contrib import admin, messages
 from django.contrib.admin.utils import unquote
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect, StreamingHttpResponse
+from django.http.response import HttpResponseBase
 from django.shortcuts import get_object_or_404
 from django.urls import URLPattern, path, reverse
 
@@ -15,6 +16,7 @@ from container_manager import lifecycle
 from container_manager.admin.credentials import warn_of_credentials
 from container_manager.admin.jobs.bulk_page import bulk_page
 from container_manager.admin.jobs.definition_page import definitions_page, run_page
+from container_manager.admin.jobs.files_tab import download_file
 from container_manager.admin.jobs.forms import COPIED, FIELDSETS, JobForm
 from container_manager.admin.jobs.job_page import SUMMARY, job_context
 from container_manager.admin.jobs.listing import choices, read_listing
@@ -23,7 +25,7 @@ from container_manager.admin.pages import fragment, page
 from container_manager.admin.permissions import require
 from container_manager.exceptions import InvalidTransitionError, QueueError
 from container_manager.lifecycle import Subject
-from container_manager.models import TABLES, ContainerJob
+from container_manager.models import TABLES, ContainerJob, JobFile
 from container_manager.models.job_queryset import JobQuerySet
 from container_manager.queue import queue_manager
 from container_manager.states import ACTIVE, Status, Verb
@@ -54,6 +56,7 @@ class ContainerJobAdmin(admin.ModelAdmin):
             path("<uuid:job_id>/edit/", view(self.edit_view), name=f"{prefix}_edit"),
             path("<uuid:job_id>/log/", view(self.new_lines_view), name=f"{prefix}_log"),
             path("<uuid:job_id>/log/download/", view(self.download_view), name=f"{prefix}_download"),
+            path("<uuid:job_id>/file/<uuid:file_id>/", view(self.file_view), name=f"{prefix}_file"),
             *super().get_urls(),
         ]
 
@@ -108,6 +111,17 @@ class ContainerJobAdmin(admin.ModelAdmin):
 
     def download_view(self, request: HttpRequest, job_id: UUID) -> StreamingHttpResponse:
         return download(request, self._readable(request, job_id), queue_manager.using)
+
+    def file_view(self, request: HttpRequest, job_id: UUID, file_id: UUID) -> HttpResponseBase:
+        """A file of the job; back to its page with what is wrong when the storage does not give it out."""
+        job = self._readable(request, job_id)
+        files = JobFile.objects.using(queue_manager.using).filter(job_id=job.pk, is_ready=True)
+        answer = download_file(get_object_or_404(files, pk=file_id))
+        if answer is not None:
+            return answer
+        text = "Its storage does not give this file out: it was deleted there, or does not answer."
+        self.message_user(request, text, messages.ERROR)
+        return self._to_job(job_id)
 
     def get_form(
         self, request: HttpRequest, obj: ContainerJob | None = None, change: bool = False, **kwargs: Any

@@ -126,6 +126,15 @@ def test_a_page_costs_the_same_queries_for_many_jobs(boss: Client) -> None:
     assert {row.host for row in shown.context["listing"].rows} == {"blade"}
 
 
+def test_a_running_job_shows_how_far_it_is(boss: Client) -> None:
+    ContainerJob.objects.create(command="true", status="running", progress=40, progress_text="<b>Resizing</b>")
+    ContainerJob.objects.create(command="true", status="completed", progress=70)
+    text = boss.get(LIST).content.decode()
+    assert "40 %" in text
+    assert "&lt;b&gt;Resizing" in text
+    assert "70 %" not in text
+
+
 def test_a_refresh_is_the_list_alone(boss: Client) -> None:
     ContainerJob.objects.create(command="true", name="a")
     part = boss.get(LIST, headers={"HX-Request": "true"})
