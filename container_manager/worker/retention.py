@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from datetime import timedelta
 from typing import Any, Final
+from uuid import UUID
 
 from django.db.models import Q, QuerySet
 
 from container_manager import conf
-from container_manager.clock import DatabaseNow
+from container_manager.clock import DatabaseNow, database_now
 from container_manager.models import (
     ContainerJob,
     HandlerCall,
@@ -80,7 +81,13 @@ class Retention:
         )
 
     def _prune_logs(self, age_seconds: float) -> int:
-        ids = list(self._old_outputs(age_seconds).order_by("pk").values_list("pk", flat=True)[:BATCH])
+        # Ids of attempts are in the order of time: what is too young is not read, nor what has no output left.
+        limit = database_now(self._using) - timedelta(seconds=age_seconds)
+        first_too_young = UUID(int=int(limit.timestamp() * 1_000) << 80)
+        old = JobLog.objects.using(self._using).filter(
+            sequence=0, attempt_id__lt=first_too_young, attempt__finished_at__lt=limit
+        )
+        ids = list(old.order_by("attempt_id").values_list("attempt_id", flat=True)[:BATCH])
         if not ids:
             return len(ids)
         JobLog.objects.using(self._using).filter(attempt_id__in=ids).delete()
