@@ -1,0 +1,116 @@
+"""The plans of the statements that code runs, with the rows that each really read."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, Final
+
+from django.db import connection, transaction
+
+from tests.plans.backlog import ATTEMPTS, JOBS
+
+PREFIXES: Final = {
+    "postgresql": "EXPLAIN (ANALYZE, FORMAT JSON) ",
+    "mysql": "ANALYZE FORMAT=JSON ",
+    "sqlite": "EXPLAIN QUERY PLAN ",
+}
+STEP, STEPS_OF_A_ROW = 100, 400
+"""SQLite counts the steps of its virtual machine. A row takes from ten, looked at, to these, moved in every index."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    sql: str
+    text: str
+    rows_read: int
+
+
+@contextmanager
+def explained() -> Iterator[list[Plan]]:
+    """The plan of every statement on jobs and attempts, with its rows counted, just before it runs."""
+    plans: list[Plan] = []
+    is_explaining = False
+
+    def explain_first(execute: Any, sql: str, parameters: Any, many: bool, context: Any) -> Any:
+        nonlocal is_explaining
+        if not is_explaining and _is_of_interest(sql):
+            is_explaining = True
+            try:
+                plans.append(explain(sql, parameters))
+            finally:
+                is_explaining = False
+        return execute(sql, parameters, many, context)
+
+    with connection.execute_wrapper(explain_first):
+        yield plans
+
+
+def _is_of_interest(sql: str) -> bool:
+    reads = sql.startswith(("SELECT", "UPDATE", "DELETE", "WITH")) or (sql.startswith("INSERT") and " SELECT " in sql)
+    return reads and (JOBS in sql or ATTEMPTS in sql)
+
+
+def explain(sql: str, parameters: Any) -> Plan:
+    """The plan of ``sql``. It is run for that, and undone."""
+    with transaction.atomic():
+        rows = _run(PREFIXES[connection.vendor] + sql, parameters)
+        if connection.vendor == "sqlite":
+            read = _count_steps(sql, parameters) // STEPS_OF_A_ROW
+            text = "; ".join(str(row[3]) for row in rows)
+        else:
+            plan = json.loads(rows[0][0]) if isinstance(rows[0][0], str) else rows[0][0]
+            read, text = _rows_read(plan), json.dumps(plan)
+        transaction.set_rollback(True)
+    return Plan(sql, text, read)
+
+
+def assert_proportional(plans: Sequence[Plan], batch: int) -> None:
+    """None of them read more rows than a few for each of ``batch``."""
+    assert plans
+    for plan in plans:
+        assert plan.rows_read <= 4 * batch + 20, plan
+
+
+def using(plans: Sequence[Plan], index: str) -> int:
+    """How many of them read through ``index``."""
+    return sum(index in plan.text for plan in plans)
+
+
+def _run(sql: str, parameters: Any) -> list[Any]:
+    with connection.cursor() as cursor:
+        cursor.execute(sql, parameters)
+        return list(cursor.fetchall()) if cursor.description else []
+
+
+def _count_steps(sql: str, parameters: Any) -> int:
+    count = 0
+
+    def step() -> int:
+        nonlocal count
+        count += STEP
+        return 0
+
+    connection.connection.set_progress_handler(step, STEP)
+    try:
+        _run(sql, parameters)
+    finally:
+        connection.connection.set_progress_handler(None, 0)
+    return count
+
+
+def _rows_read(plan: Any) -> int:
+    """Rows that the scans of a plan looked at, kept or not, over all of their loops."""
+    if isinstance(plan, list):
+        return sum(map(_rows_read, plan))
+    if not isinstance(plan, dict):
+        return 0
+    own = 0.0
+    if "Relation Name" in plan and plan["Node Type"] != "ModifyTable":
+        removed = plan.get("Rows Removed by Filter", 0) + plan.get("Rows Removed by Index Recheck", 0)
+        own = (plan["Actual Rows"] + removed) * plan["Actual Loops"]
+    elif "table_name" in plan:
+        own = (plan.get("r_rows") or 0) * plan.get("r_loops", 1)
+    return round(own) + sum(_rows_read(part) for part in plan.values())
