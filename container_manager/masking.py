@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import base64
+import json
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from typing import Any, Final
+from urllib.parse import quote
 
 from container_manager.specs import LogEntry
 
@@ -14,17 +17,19 @@ SHORTEST: Final = 4
 """Shorter values are left: masking every 'a' would leave nothing to read and hide nothing."""
 SHORTEST_LINE: Final = 12
 """Of a secret of several lines, a key for example, each line of this length is masked on its own too."""
+SHORTEST_CODED: Final = 8
+"""The same for what is left of a secret in base64."""
 
 
 class Masker:
-    """Replaces ``values`` by ``MASK``."""
+    """Replaces ``values`` by ``MASK``, also as they stand in JSON, in an address, and in base64."""
 
     def __init__(self, values: Iterable[str]) -> None:
         wanted = set()
         for value in values:
             lines = value.splitlines()
             wanted |= {line for line in lines if len(lines) > 1 and len(line) >= SHORTEST_LINE}
-            wanted |= {value, value.strip()}
+            wanted |= {form for text in (value, value.strip()) for form in _forms(text)}
         self._texts = sorted((text for text in wanted if len(text) >= SHORTEST), key=len, reverse=True)
         self._secrets = [text.encode() for text in self._texts]
         self._pattern = re.compile(b"|".join(map(re.escape, self._secrets))) if self._secrets else None
@@ -79,6 +84,20 @@ class Masker:
                     longest = length
                     break
         return longest
+
+
+def _forms(text: str) -> Iterator[str]:
+    """Itself and what programs make of it; in base64 for each place that it may have among the coded bytes."""
+    yield text
+    yield json.dumps(text)[1:-1]
+    yield quote(text, safe="")
+    data = text.encode()
+    for before in range(3):
+        # The outermost characters hold bits of its neighbours too.
+        coded = base64.b64encode(bytes(before) + data).decode()[-(-before * 8 // 6) : (before + len(data)) * 8 // 6]
+        if len(coded) >= SHORTEST_CODED:
+            yield coded
+            yield coded.translate({ord("+"): "-", ord("/"): "_"})
 
 
 def _hide(entries: list[LogEntry], positions: Sequence[int], hidden: Sequence[tuple[int, int]]) -> None:

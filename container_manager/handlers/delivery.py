@@ -13,11 +13,13 @@ from django.db.models import F, Q, QuerySet
 
 from container_manager import conf
 from container_manager.clock import DatabaseNow
-from container_manager.exceptions import HandlerError
+from container_manager.exceptions import HandlerError, SecretError
 from container_manager.handlers import mail, webhooks
 from container_manager.handlers.registry import BATCH_COMPLETED, function_named
+from container_manager.masking import Masker
 from container_manager.models import HandlerCall, JobBatch
 from container_manager.retry import RetryPolicy
+from container_manager.secret_references import resolve_all
 
 logger = logging.getLogger(__name__)
 
@@ -60,7 +62,21 @@ def renew(calls: Sequence[HandlerCall], using: str) -> None:
 
 
 def deliver(call: HandlerCall) -> None:
-    """The handler of ``call`` was called. Raises what it raises, and ``HandlerError`` when there is none."""
+    """
+    The handler of ``call`` was called. ``HandlerError`` when there is none.
+
+    Raises what the handler raises; where that shows a secret of the job, a ``HandlerError`` that says the same without.
+    """
+    try:
+        _deliver(call)
+    except Exception as error:
+        without = _without_secrets(error, call)
+        if without is error:
+            raise
+        raise without from None
+
+
+def _deliver(call: HandlerCall) -> None:
     if call.job is None and not call.subject:
         raise HandlerError(f"Job {call.job_id} was deleted before this could be told.")
     if call.handler.startswith(webhooks.PREFIX):
@@ -85,6 +101,23 @@ def _argument(call: HandlerCall) -> object:
     if call.event == BATCH_COMPLETED:
         return JobBatch.objects.using(call._state.db).get(pk=call.subject)
     return call.subject or call.job
+
+
+def _without_secrets(error: Exception, call: HandlerCall) -> Exception:
+    if call.job is None or not call.job.secrets:
+        return error
+    try:
+        masker = Masker(resolve_all(call.job.secrets).values)
+    except SecretError:
+        text = "its text is withheld: the job's secrets cannot be resolved any more, so not be masked."
+        return HandlerError(f"The handler raised {type(error).__name__}; {text}")
+    text = "".join(traceback.format_exception(error))
+    masked = masker.mask_value(text)
+    if masked == text:
+        return error
+    hidden = HandlerError(masked)
+    hidden.is_final = getattr(error, "is_final", False)
+    return hidden
 
 
 def record_delivered(call: HandlerCall, using: str) -> bool:

@@ -86,6 +86,10 @@ def create(claim: Claim, executor: Executor, installation: str) -> Handle:
         if claim.masker is None:
             raise
         raise type(error)(claim.masker.mask_value(str(error))) from None
+    except Exception as error:
+        if claim.masker is None:
+            raise
+        raise RuntimeError(claim.masker.mask_value(f"{type(error).__name__}: {error}")) from None
     return handle
 
 

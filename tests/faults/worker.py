@@ -125,7 +125,7 @@ def main() -> None:
                 os.kill(os.getpid(), signal.Signals[f"SIG{how}"])
 
         setattr(owner, name, around(getattr(owner, name), die))
-    call_command("containers", "worker", *options)
+    call_command("containers", "worker", *options, verbosity=int(os.environ.get("TEST_VERBOSITY", "1")))
 
 
 if __name__ == "__main__":
