@@ -53,9 +53,9 @@ def test_an_execution_that_vanished_is_lost_only_after_a_grace_and_then_as_the_j
     with ending(worker):
         wait_until(lambda: ContainerJob.objects.filter(status=Status.RUNNING).exists(), what="a running job")
         [seen] = bench.executor.observe()
-        bench.executor.stop(seen.handle, 0)
-        # Removed behind the worker's back, as soon as it has ended.
+        # Ended and removed behind the worker's back: awake, it would be told of the end at once.
         worker.send_signal(19)
+        bench.executor.stop(seen.handle, 0)
         wait_until(lambda: bench.executor.observe()[0].state == "exited", what="its end")
         bench.executor.remove(seen.handle)
         worker.send_signal(18)
