@@ -137,7 +137,7 @@ class Observation:
     ``reason`` is what the engine knows beyond the exit code (``oom``, ``config_error`` when
     the program could not be started, ``lost`` when its end was not seen); ``None`` leaves it
     to the exit code. ``error`` of a running one says what it still waits for, if it does.
-    ``finished_at`` is the engine's own clock.
+    ``finished_at`` is the engine's own clock. ``is_transient`` is false where another try would end the same way.
     """
 
     handle: Handle
@@ -148,6 +148,7 @@ class Observation:
     exit_code: int | None = None
     reason: Outcome | None = None
     error: str = ""
+    is_transient: bool = True
     created_at: datetime | None = None
     started_at: datetime | None = None
     finished_at: datetime | None = None

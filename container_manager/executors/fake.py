@@ -69,6 +69,8 @@ class Script:
     """The outcome that the engine tells of its end, ``oom`` for example; empty = the exit code says enough."""
     error: str = ""
     """What the engine says of its end, or of why it did not begin."""
+    is_transient: bool = True
+    """Whether the engine thinks that another try could end otherwise."""
     files: Mapping[str, str | bytes] = field(default_factory=dict)
     """What it leaves in its output folder: paths and contents; ``result.json`` is the job's result."""
     create_error: str = ""
@@ -336,6 +338,7 @@ def _observation(execution: _Execution) -> Observation:
         exit_code=execution.exit_code,
         reason=execution.reason,
         error=execution.script.error if execution.state is ExecutionState.EXITED else "",
+        is_transient=execution.script.is_transient,
         started_at=execution.started_at,
         finished_at=execution.finished_at,
     )

@@ -35,6 +35,8 @@ class Ending:
     outcome: Outcome
     exit_code: int | None = None
     error: str = ""
+    is_transient: bool = True
+    """Whether another attempt could end otherwise; if not there is none, whatever the retry policy says."""
     started_at: datetime | None = None
     finished_at: datetime | None = None
     usage: Usage = field(default_factory=Usage)
@@ -53,6 +55,7 @@ def ending_of(
         outcome=outcome,
         exit_code=seen.exit_code,
         error=error if claim.masker is None else claim.masker.mask_value(error),
+        is_transient=seen.is_transient,
         started_at=seen.started_at,
         finished_at=seen.finished_at,
         usage=usage,
@@ -137,6 +140,8 @@ def _decide(ending: Ending) -> _Decision:
     message = clean_text(ending.error) or f"outcome {outcome}, exit code {ending.exit_code}"
     if outcome is Outcome.CANCELLED:
         return _Decision(Status.CANCELLED, Verb.CANCEL, message=message)
+    if not ending.is_transient:
+        return _Decision(Status.FAILED, Verb.FAIL, message=message)
     policy = conf.retry_policies().get(job.retry_policy) or conf.retry_policies()[""]
     if outcome is Outcome.LOST:
         if job.on_lost == OnLost.RETRY and job.rescue_count < conf.get("MAX_RESCUES"):

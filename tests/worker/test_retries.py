@@ -78,6 +78,17 @@ def test_an_application_failure_is_run_again_only_where_the_policy_says_so(
     assert again.events.filter(verb=Verb.RETRY).count() == 2
 
 
+def test_an_end_that_no_other_try_would_change_is_final_whatever_the_policy_says(
+    fake_host: ExecutorHost, fake_engine: FakeEngine, drain: Callable[..., Any]
+) -> None:
+    fake_engine.script(lambda _: Script(exit_code=1, reason=Outcome.IMAGE_ERROR, is_transient=False))
+    with policies(stubborn={**QUICK, "rules": [{"retry": True}]}):
+        job = queue_manager.create_and_queue(command="x", retry_policy="stubborn")
+        drain()
+    job.refresh_from_db()
+    assert (job.status, job.outcome, job.attempt) == (Status.FAILED, Outcome.IMAGE_ERROR, 1)
+
+
 def test_an_engine_that_is_away_costs_no_retry_and_holds_up_no_other_host(
     fake_host: ExecutorHost, fake_engine: FakeEngine, drain: Callable[..., Any]
 ) -> None:

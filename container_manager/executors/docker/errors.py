@@ -25,6 +25,7 @@ from container_manager.exceptions import (
     SpecificationError,
 )
 from container_manager.executors.docker.dialects import Answer, Dialect
+from container_manager.executors.registries import is_refused_for_good
 
 LIBRARY_ERRORS: Final = (DockerException, RequestException, HTTPError, OSError, ValueError, KeyError, TypeError)
 """All that the SDK and the libraries under it raise for a call, down to an answer that is not JSON or not Docker's."""
@@ -55,12 +56,7 @@ ANSWERS: Final[tuple[Answer, ...]] = (
 )
 """The first row that fits; the dialect's own come before."""
 
-GONE_FOR_GOOD: Final = (
-    r"manifest unknown|not found|does not exist|denied|unauthorized|authentication required|no basic auth"
-    r"|forbidden|no matching manifest|does not match the specified platform"
-)
 BROKEN_OFF: Final = (SSLError, WrappedSSLError, ConnectionResetError, BrokenPipeError, RemoteDisconnected)
-PASSING: Final = r"toomanyrequests|too many requests|rate limit|no such host|server misbehaving"
 
 
 def executor_error(error: Exception, doing: str, address: str, dialect: Dialect, *, is_tls: bool) -> ExecutorError:
@@ -79,7 +75,7 @@ def executor_error(error: Exception, doing: str, address: str, dialect: Dialect,
 def pull_error(image: str, registry: str, text: str) -> ExecutorError:
     """Why ``image`` was not pulled, by the registry's or the engine's own words."""
     message = f"The image {image} could not be pulled from {registry}: {text}"
-    if re.search(PASSING, text, re.IGNORECASE) or not re.search(GONE_FOR_GOOD, text, re.IGNORECASE):
+    if not is_refused_for_good(text):
         return ImagePullError(message)
     return ImageNotFoundError(f"{message} (Is its name right, and may this host's credentials read it?)")
 

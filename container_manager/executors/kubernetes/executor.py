@@ -132,7 +132,7 @@ class KubernetesExecutor(Executor):
         if verdict is None:
             return False
         try:
-            self._inventory.note(self.cluster.patch_job(execution.job.name, stop_patch(*verdict)))
+            self._inventory.note(self.cluster.patch_job(execution.job.name, stop_patch(verdict)))
         except (ChangedError, ExecutionNotFoundError):
             return False
         return True

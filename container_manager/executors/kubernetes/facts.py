@@ -8,9 +8,8 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from container_manager.executors.kubernetes.phases import ERROR, OUTCOME, PHASE, STOPPED_AT, Phase
+from container_manager.executors.kubernetes.phases import PHASE, STOPPED_AT, Phase, Verdict
 from container_manager.specs import LABEL_ATTEMPT, LABEL_INSTALLATION, LABEL_JOB, LABEL_SPEC, execution_name
-from container_manager.states import Outcome
 
 Object = Mapping[str, Any]
 
@@ -31,8 +30,7 @@ class JobFacts:
     is_complete: bool
     failure: tuple[str, str] | None
     stopped_at: datetime | None
-    stop_outcome: Outcome | None
-    stop_error: str
+    verdict: Verdict | None
 
     @property
     def is_finished(self) -> bool:
@@ -94,8 +92,7 @@ def job_facts(found: Object) -> JobFacts | None:
         is_complete="Complete" in conditions,
         failure=_words(failed) if failed else None,
         stopped_at=_moment(notes.get(STOPPED_AT)),
-        stop_outcome=Outcome(notes[OUTCOME]) if notes.get(OUTCOME) in list(Outcome) else None,
-        stop_error=notes.get(ERROR, ""),
+        verdict=Verdict.from_notes(notes),
     )
 
 

@@ -8,7 +8,8 @@ from datetime import datetime, timedelta
 from typing import Any, Final
 
 from container_manager.executors.kubernetes.facts import JobFacts, PodFacts
-from container_manager.executors.kubernetes.phases import Phase
+from container_manager.executors.kubernetes.phases import Phase, Verdict
+from container_manager.executors.registries import is_refused_for_good
 from container_manager.specs import ExecutionState, Handle, Observation
 from container_manager.states import Outcome
 
@@ -20,16 +21,9 @@ IMAGE_WAITS: Final = frozenset({"ErrImagePull", "ImagePullBackOff", "ErrImageNev
                                 "ImageInspectError", "RegistryUnavailable"})  # fmt: skip
 USUAL_WAITS: Final = frozenset({"Pending", "ContainerCreating", "PodInitializing"})
 CONFIG_WAITS: Final = frozenset({"CreateContainerConfigError", "CreateContainerError", "RunContainerError"})
-HOPELESS_IMAGE: Final = re.compile(
-    r"ErrImageNeverPull|InvalidImageName|ErrImagePull.*(not found|manifest unknown|does not exist|denied|unauthorized"
-    r"|forbidden|no match for platform|authentication required)",
-    re.IGNORECASE | re.DOTALL,
-)
+HOPELESS_IMAGES: Final = frozenset({"ErrImageNeverPull", "InvalidImageName"})
 HOPELESS_CONFIG: Final = re.compile(
     r"not found|couldn't find key|root|no such file|invalid|not a directory|permission denied", re.IGNORECASE
-)
-PASSING: Final = re.compile(
-    r"toomanyrequests|too many requests|rate limit|no such host|server misbehaving", re.IGNORECASE
 )
 
 
@@ -44,13 +38,11 @@ def observe_job(job: JobFacts, pods: Sequence[PodFacts], now: datetime) -> Obser
     return _observation(job, state=ExecutionState.RUNNING, started_at=pod.started_at if pod else None, error=waiting)
 
 
-def why_hopeless(
-    job: JobFacts, pods: Sequence[PodFacts], now: datetime, patience: timedelta
-) -> tuple[Outcome, str] | None:
+def why_hopeless(job: JobFacts, pods: Sequence[PodFacts], now: datetime, patience: timedelta) -> Verdict | None:
     """
     Why ``job`` is to be given up: its pod has a node, and cannot start there, or has not within ``patience``.
 
-    A pod without a node waits for as long as it takes.
+    A pod without a node waits for as long as it takes. ``is_transient``: it took too long, and another try may not.
     """
     pod = _last(pods)
     if job.phase is not Phase.STARTED or pod is None or pod.is_over or pod.started_at or not pod.scheduled_at:
@@ -58,13 +50,18 @@ def why_hopeless(
     reason, message = pod.waiting or ("", "")
     text = f"{reason}: {message}" if message else reason
     is_late = now - pod.scheduled_at > patience
-    if reason in IMAGE_WAITS and (is_late or (HOPELESS_IMAGE.search(text) and not PASSING.search(text))):
-        return Outcome.IMAGE_ERROR, text
-    if reason in CONFIG_WAITS and (is_late or HOPELESS_CONFIG.search(message)):
-        return Outcome.CONFIG_ERROR, text
-    if is_late:
-        return Outcome.INFRA_ERROR, f"Not started {patience.total_seconds():.0f} s after it got its node: {text}"
-    return None
+    is_hopeless = (
+        reason in HOPELESS_IMAGES
+        or (reason == "ErrImagePull" and is_refused_for_good(message))
+        or (reason in CONFIG_WAITS and bool(HOPELESS_CONFIG.search(message)))
+    )
+    if not is_hopeless and not is_late:
+        return None
+    if reason in IMAGE_WAITS:
+        return Verdict(Outcome.IMAGE_ERROR, text, is_transient=not is_hopeless)
+    if reason in CONFIG_WAITS:
+        return Verdict(Outcome.CONFIG_ERROR, text, is_transient=not is_hopeless)
+    return Verdict(Outcome.INFRA_ERROR, f"Not started {patience.total_seconds():.0f} s after it got its node: {text}")
 
 
 def _last(pods: Sequence[PodFacts]) -> PodFacts | None:
@@ -83,7 +80,7 @@ def _is_over(job: JobFacts, pods: Sequence[PodFacts], now: datetime) -> bool:
 
 def _ended(job: JobFacts, pod: PodFacts | None) -> Observation:
     exit_code = pod.exit_code if pod else None
-    if pod is not None and exit_code is not None and job.stop_outcome is None:
+    if pod is not None and exit_code is not None and job.verdict is None:
         reason, error = _reason(pod)
     else:
         reason, error = _reason_without_code(job, pod)
@@ -93,7 +90,8 @@ def _ended(job: JobFacts, pod: PodFacts | None) -> Observation:
         finished_at += A_SECOND
     return _observation(
         job, state=ExecutionState.EXITED, reason=reason, error=error, finished_at=finished_at,
-        exit_code=0 if exit_code is None and job.is_complete else exit_code, started_at=pod.started_at if pod else None,
+        exit_code=0 if exit_code is None and job.is_complete else exit_code,
+        is_transient=job.verdict is None or job.verdict.is_transient, started_at=pod.started_at if pod else None,
     )  # fmt: skip
 
 
@@ -109,8 +107,8 @@ def _reason(pod: PodFacts) -> tuple[Outcome | None, str]:
 
 
 def _reason_without_code(job: JobFacts, pod: PodFacts | None) -> tuple[Outcome, str]:
-    if job.stop_outcome is not None:
-        return job.stop_outcome, job.stop_error
+    if job.verdict is not None:
+        return job.verdict.outcome, job.verdict.error
     if pod is not None and (pod.reason or pod.is_disrupted):
         return _pods_own(pod)
     if job.failure and job.failure[0] == "DeadlineExceeded":

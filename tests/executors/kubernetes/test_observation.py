@@ -10,7 +10,7 @@ import pytest
 
 from container_manager.executors.kubernetes.facts import JobFacts, PodFacts, job_facts, pod_facts
 from container_manager.executors.kubernetes.observation import observe_job, why_hopeless
-from container_manager.executors.kubernetes.phases import PHASE, STOPPED_AT
+from container_manager.executors.kubernetes.phases import PHASE, STOPPED_AT, Verdict
 from container_manager.specs import LABEL_ATTEMPT, LABEL_INSTALLATION, LABEL_JOB, ExecutionState, Observation
 from container_manager.states import Outcome
 
@@ -129,7 +129,7 @@ def test_an_unschedulable_pod_waits_with_its_reason_shown_for_as_long_as_it_take
 ])  # fmt: skip
 def test_what_can_never_start_is_given_up_at_once(reason: str, message: str, outcome: Outcome) -> None:
     found = pod("Pending", state={"waiting": {"reason": reason, "message": message}})
-    assert why_hopeless(job(), [found], NOW, PATIENCE) == (outcome, f"{reason}: {message}")
+    assert why_hopeless(job(), [found], NOW, PATIENCE) == Verdict(outcome, f"{reason}: {message}", is_transient=False)
     assert see(job(), found).state is RUNNING, "until its pod is gone"
 
 
@@ -145,8 +145,8 @@ def test_what_may_pass_is_given_up_after_the_start_timeout(reason: str, message:
     assert why_hopeless(job(), [found], NOW, PATIENCE) is None
     verdict = why_hopeless(job(), [found], NOW + PATIENCE, PATIENCE)
     assert verdict is not None
-    assert verdict[0] is outcome
-    assert reason in verdict[1]
+    assert (verdict.outcome, verdict.is_transient) == (outcome, True)
+    assert reason in verdict.error
 
 
 def test_what_has_begun_is_never_given_up() -> None:
@@ -178,7 +178,14 @@ def test_what_was_given_up_says_why() -> None:
     notes = {"container-manager.outcome": "image_error", "container-manager.error": "ErrImagePull: not found"}
     seen = see(stopped(notes=notes), gone(pod("Pending")))
     assert (seen.state, seen.exit_code) == (EXITED, None)
-    assert (seen.reason, seen.error) == (Outcome.IMAGE_ERROR, "ErrImagePull: not found")
+    assert (seen.reason, seen.error, seen.is_transient) == (Outcome.IMAGE_ERROR, "ErrImagePull: not found", True)
+
+
+@pytest.mark.parametrize("is_transient", [True, False])
+def test_whether_another_try_can_help_is_kept_on_the_job(is_transient: bool) -> None:
+    verdict = Verdict(Outcome.IMAGE_ERROR, "ErrImageNeverPull", is_transient=is_transient)
+    seen = see(stopped(notes=verdict.notes()), gone(pod("Pending")))
+    assert (seen.reason, seen.error, seen.is_transient) == (Outcome.IMAGE_ERROR, "ErrImageNeverPull", is_transient)
 
 
 def test_a_pod_that_somebody_deleted_counts_only_when_no_other_comes() -> None:

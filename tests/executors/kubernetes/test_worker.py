@@ -61,8 +61,8 @@ def test_jobs_end_as_their_programs_and_the_cluster_say_and_leave_nothing(host: 
     bad = queue("echo no luck >&2; exit 3")
     absent = queue_manager.create_and_queue(command="no-such-program", image=IMAGE)
     greedy = queue_manager.create_and_queue(command=list(HUNGRY), image=IMAGE, memory_limit=32)
-    unknown = queue_manager.create_and_queue(command="true", image="no-such-image:here", retry_policy="never")
-    slow = queue("echo began; trap 'echo stopping; exit 9' TERM; while :; do sleep 0.2; done", timeout_seconds=6)
+    unknown = queue_manager.create_and_queue(command="true", image="no-such-image:here")
+    slow = queue("echo began; trap 'echo stopping; exit 9' TERM; while :; do sleep 0.2; done", timeout_seconds=20)
     drain()
 
     for number, job in enumerate(map(ended, good)):
@@ -75,7 +75,7 @@ def test_jobs_end_as_their_programs_and_the_cluster_say_and_leave_nothing(host: 
     assert bad.output() == "no luck\n"
     assert (ended(absent).status, absent.outcome) == (Status.FAILED, Outcome.CONFIG_ERROR)
     assert (ended(greedy).status, greedy.outcome, greedy.exit_code) == (Status.FAILED, Outcome.OOM, 137)
-    assert (ended(unknown).status, unknown.outcome) == (Status.FAILED, Outcome.IMAGE_ERROR)
+    assert (ended(unknown).status, unknown.outcome, unknown.attempt) == (Status.FAILED, Outcome.IMAGE_ERROR, 1)
     assert "ErrImageNeverPull" in unknown.error
     assert (ended(slow).status, slow.outcome) == (Status.FAILED, Outcome.TIMEOUT), slow.error
     assert slow.output() == "began\nstopping\n"
