@@ -100,7 +100,7 @@ class WatchedList(Generic[Kept]):
                 self._follow(self._list())
                 pause = FIRST_PAUSE
             except ExpiredError:
-                continue
+                self._wake.wait(FIRST_PAUSE)
             except ContainerManagerError as error:
                 self._fail(error)
             except Exception:
@@ -137,6 +137,7 @@ class WatchedList(Generic[Kept]):
         """Until it is time to list again."""
         listed_at = time.monotonic()
         while time.monotonic() - listed_at < RELIST_SECONDS and not self._is_idle():
+            opened_at = time.monotonic()
             self._response = self._open_watch(version, WATCH_SECONDS)
             if self._is_closed:
                 self._response.close()
@@ -149,9 +150,10 @@ class WatchedList(Generic[Kept]):
             except ExecutorUnavailableError as error:
                 # It breaks now and then; only if it cannot be opened again is that a trouble.
                 logger.debug("watch of %s: %s", self._name, error)
-                self._wake.wait(FIRST_PAUSE)
             finally:
                 self._response = None
+            # One that ends as soon as it is opened must not be asked for without a pause.
+            self._wake.wait(max(0.0, opened_at + FIRST_PAUSE - time.monotonic()))
 
     def _take(self, event: Object) -> str:
         """What the event tells is kept; returns the version from which the watch goes on."""
