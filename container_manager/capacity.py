@@ -1,11 +1,14 @@
-"""What a host has left: slots always, CPU and memory where it declares them."""
+"""What a host has left: slots always, CPU and memory where it declares them; and what it lets a job ask for."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
 
 from django.db.models import Count, Sum
 
+from container_manager.executors.limits import UNITS, refusals
 from container_manager.models import ContainerJob, ExecutorHost, JobAttempt
 
 
@@ -16,6 +19,8 @@ class Room:
     slots: int
     cpu: float | None
     memory: int | None
+    options: Mapping[str, Any] = field(default_factory=dict)
+    """The host's, whose maxima a job must not ask to pass."""
 
     @classmethod
     def on(cls, host: ExecutorHost, using: str) -> Room:
@@ -33,17 +38,19 @@ class Room:
             slots=host.max_concurrent_jobs - used["count"],
             cpu=None if host.cpu_capacity is None else host.cpu_capacity - (used["cpu"] or 0.0),
             memory=None if host.memory_capacity is None else host.memory_capacity - (used["memory"] or 0),
+            options=host.options,
         )
 
     @property
     def counts_resources(self) -> bool:
-        return self.cpu is not None or self.memory is not None
+        return self.cpu is not None or self.memory is not None or any(f"max_{name}" in self.options for name in UNITS)
 
     def fits(self, job: ContainerJob) -> bool:
         return (
             self.slots > 0
             and (self.cpu is None or (job.cpu_limit or 0.0) <= self.cpu + 1e-9)
             and (self.memory is None or (job.memory_limit or 0) <= self.memory)
+            and not above_maximum(job, self.options)
         )
 
     def take(self, job: ContainerJob) -> None:
@@ -54,6 +61,11 @@ class Room:
             self.memory -= job.memory_limit or 0
 
 
+def above_maximum(job: ContainerJob, options: Mapping[str, Any]) -> dict[str, str]:
+    """For each limit of ``job`` that a host with ``options`` refuses: what is wrong."""
+    return refusals({name: getattr(job, name) for name in UNITS}, options)
+
+
 def could_ever_fit(host: ExecutorHost, job: ContainerJob) -> bool:
     """Whether ``host``, empty, would take ``job``."""
-    return Room(host.max_concurrent_jobs, host.cpu_capacity, host.memory_capacity).fits(job)
+    return Room(host.max_concurrent_jobs, host.cpu_capacity, host.memory_capacity, host.options).fits(job)

@@ -19,7 +19,7 @@ from uuid_utils.compat import uuid7
 
 from container_manager import hosts as host_rows
 from container_manager import lifecycle
-from container_manager.capacity import Room, could_ever_fit
+from container_manager.capacity import Room, above_maximum, could_ever_fit
 from container_manager.clock import DatabaseNow
 from container_manager.conflicts import retry_on_conflict
 from container_manager.exceptions import QueueError
@@ -177,7 +177,8 @@ def _choose(
         elif job.queued_at is not None and timezone.now() - job.queued_at > STARVATION_LIMIT:
             break
     if is_strict and candidates and not chosen:
-        raise ClaimRefusedError(f"Job {candidates[0].pk} does not fit on the host {host} now: CPU or memory is short.")
+        why = "; ".join(above_maximum(candidates[0], host.options).values()) or "CPU or memory is short"
+        raise ClaimRefusedError(f"Job {candidates[0].pk} does not fit on the host {host} now: {why}.")
     _hold_unschedulable(homeless, using)
     return chosen
 
@@ -191,11 +192,17 @@ def _hold_unschedulable(jobs: list[ContainerJob], using: str) -> None:
         if any(could_ever_fit(host, job) for host in candidates):
             continue
         needs = f"{job.memory_limit or 0} MiB and {job.cpu_limit or 0} cores"
-        reason = f"Needs {needs}; no active host of queue {job.queue!r} has that: {', '.join(map(str, candidates))}."
+        looked_at = ", ".join(_named(host, job) for host in candidates)
+        reason = f"Needs {needs}; no active host of queue {job.queue!r} has that: {looked_at}."
         ContainerJob.objects.using(using).filter(pk=job.pk, status=Status.QUEUED).update(
             hold=Hold.UNSCHEDULABLE, hold_reason=reason
         )
         lifecycle.record(TABLES, using, [Subject(job.pk, job.attempt)], Verb.NOTE, message=reason)
+
+
+def _named(host: ExecutorHost, job: ContainerJob) -> str:
+    problems = "; ".join(above_maximum(job, host.options).values())
+    return f"{host} ({problems})" if problems else str(host)
 
 
 def _take(jobs: list[ContainerJob], host: ExecutorHost, worker: UUID, using: str) -> list[Claim]:

@@ -6,6 +6,7 @@ import time
 from dataclasses import dataclass, field
 from uuid import UUID
 
+from container_manager.executors.limits import time_limit
 from container_manager.lifecycle import Subject
 from container_manager.masking import Masker
 from container_manager.models import ContainerJob, ExecutorHost
@@ -30,3 +31,8 @@ class Claim:
     @property
     def subject(self) -> Subject:
         return Subject(self.job.pk, self.number)
+
+    @property
+    def timeout_seconds(self) -> int | None:
+        """How long it may run: what the job says, within what the host's options do."""
+        return time_limit(self.job.timeout_seconds, self.host.options)

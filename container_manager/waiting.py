@@ -9,7 +9,7 @@ from django.utils import timezone
 
 from container_manager import conf, lanes
 from container_manager import hosts as host_rows
-from container_manager.capacity import Room
+from container_manager.capacity import Room, above_maximum
 from container_manager.models import ContainerJob, ExecutorHost, JobAttempt, JobEvent, Worker
 from container_manager.models.job_queryset import JobQuerySet
 from container_manager.states import Hold, Status, Verb
@@ -91,7 +91,7 @@ def _why_no_room(job: ContainerJob, hosts: Sequence[ExecutorHost], workers: Coll
     rooms = [(host, Room.on(host, using)) for host in hosts]
     if not any(room.fits(job) for _, room in rooms):
         full = "; ".join(
-            f"{host.name} has too little CPU or memory left" if room.slots > 0
+            _what_is_short(job, host) if room.slots > 0
             else f"all {host.max_concurrent_jobs} slots of {host.name} are taken"
             for host, room in rooms
         )  # fmt: skip
@@ -104,6 +104,11 @@ def _why_no_room(job: ContainerJob, hosts: Sequence[ExecutorHost], workers: Coll
     if all(worker.concurrency is not None and in_hand.get(worker.pk, 0) >= worker.concurrency for worker in near):
         return "The workers of its hosts have as many jobs as they take (--concurrency): start another, or wait."
     return ""
+
+
+def _what_is_short(job: ContainerJob, host: ExecutorHost) -> str:
+    problems = "; ".join(above_maximum(job, host.options).values())
+    return f"{host.name}: {problems}" if problems else f"{host.name} has too little CPU or memory left"
 
 
 def _place(job: ContainerJob, using: str) -> str:

@@ -28,7 +28,7 @@ from container_manager.exceptions import (
 )
 from container_manager.executors import forms
 from container_manager.executors.base import Executor
-from container_manager.executors.options import FileOptions, option
+from container_manager.executors.options import FileOptions, TimeOptions, option
 from container_manager.specs import (
     ExecutionState,
     Folders,
@@ -178,7 +178,7 @@ def engine(name: str = "default") -> FakeEngine:
 
 
 @dataclass(frozen=True, kw_only=True)
-class FakeOptions(FileOptions):
+class FakeOptions(FileOptions, TimeOptions):
     """The options of a fake host."""
 
     executor: ClassVar[str] = "The fake executor"

@@ -89,7 +89,29 @@ def _wrong(options: Mapping[str, Any], declared: Mapping[str, forms.Check]) -> I
 
 
 @dataclass(frozen=True, kw_only=True)
-class ResourceOptions(Options):
+class TimeOptions(Options):
+    """Of every host: the worker ends jobs in time. One without a limit gets the default, else the maximum."""
+
+    default_timeout_seconds: int | None = option(
+        None, forms.Whole(1, "seconds"), "seconds that jobs may run that name no timeout_seconds"
+    )
+    max_timeout_seconds: int | None = option(
+        None, forms.Whole(1, "seconds"), "seconds that a job may ask for as its timeout_seconds"
+    )
+
+    def contradictions(self) -> Iterator[str]:
+        yield from super().contradictions()
+        yield from self._above_maximum("timeout_seconds")
+
+    def _above_maximum(self, *names: str) -> Iterator[str]:
+        for name in names:
+            default, most = getattr(self, f"default_{name}"), getattr(self, f"max_{name}")
+            if default is not None and most is not None and default > most:
+                yield f"'default_{name}' ({default}) must not be above 'max_{name}' ({most})."
+
+
+@dataclass(frozen=True, kw_only=True)
+class ResourceOptions(TimeOptions):
     """Of an engine that holds jobs to their limits; one without a limit gets the default, else the maximum."""
 
     default_memory_limit: int | None = option(None, forms.Whole(6, "MiB"), "MiB of memory of jobs that ask for none")
@@ -99,10 +121,7 @@ class ResourceOptions(Options):
 
     def contradictions(self) -> Iterator[str]:
         yield from super().contradictions()
-        for kind in ("memory", "cpu"):
-            default, most = getattr(self, f"default_{kind}_limit"), getattr(self, f"max_{kind}_limit")
-            if default is not None and most is not None and default > most:
-                yield f"'default_{kind}_limit' ({default}) must not be above 'max_{kind}_limit' ({most})."
+        yield from self._above_maximum("memory_limit", "cpu_limit")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,4 +1,4 @@
-"""Who may enter the queue: the judgement of status, files and room, before anything is written."""
+"""Who may enter the queue: the judgement of status, files, limits and room, before anything is written."""
 
 from __future__ import annotations
 
@@ -6,13 +6,15 @@ from collections.abc import Sequence
 from typing import Final
 
 from container_manager import conf, hosts
+from container_manager.capacity import above_maximum
 from container_manager.exceptions import (
     JobAlreadyQueuedError,
     JobNotQueueableError,
     JobValidationError,
     QueueCapacityError,
 )
-from container_manager.models import ContainerJob
+from container_manager.executors.limits import UNITS
+from container_manager.models import ContainerJob, ExecutorHost
 from container_manager.secret_references import has_files
 from container_manager.states import Status
 
@@ -42,6 +44,18 @@ def refuse_unserved_files(jobs: Sequence[ContainerJob], using: str) -> None:
         problem = hosts.why_no_files(using, queue)
         if problem:
             raise JobValidationError({"queue": [problem]})
+
+
+def refuse_impossible_limits(jobs: Sequence[ContainerJob], using: str) -> None:
+    """Where no host of a job's queue lets it ask for what it does. One query, if any asks for anything."""
+    asking = [job for job in jobs if any(getattr(job, name) is not None for name in UNITS)]
+    rows = list(ExecutorHost.objects.using(using).all()) if asking else []
+    for job in asking:
+        serving = hosts.serving(rows, job.queue)
+        refused = [above_maximum(job, host.options) for host in serving]
+        if refused and all(refused):
+            intro = f"No host of queue {job.queue!r} takes it. {serving[0]}:"
+            raise JobValidationError({name: [f"{intro} {problem}."] for name, problem in refused[0].items()})
 
 
 def refuse_status(job: ContainerJob) -> None:

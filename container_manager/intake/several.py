@@ -11,7 +11,12 @@ from django.utils import timezone
 
 from container_manager import credentials, lifecycle
 from container_manager.exceptions import DuplicateJobError, JobAlreadyQueuedError, JobValidationError
-from container_manager.intake.admission import check_capacity, refuse_status, refuse_unserved_files
+from container_manager.intake.admission import (
+    check_capacity,
+    refuse_impossible_limits,
+    refuse_status,
+    refuse_unserved_files,
+)
 from container_manager.intake.tracing import published, traced
 from container_manager.lifecycle import Subject
 from container_manager.models import TABLES, ContainerJob
@@ -41,6 +46,7 @@ def queue_many(jobs: Sequence[ContainerJob], *, using: str, actor: str = lifecyc
         except JobValidationError as error:
             raise JobValidationError({**error.message_dict, "job": [f"This is job {job.pk}."]}) from error
     refuse_unserved_files(jobs, using)
+    refuse_impossible_limits(jobs, using)
     check_capacity(len(jobs), using)
     credentials.warn_of(jobs)
     new = [job for job in jobs if job._state.adding]

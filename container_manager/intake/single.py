@@ -20,7 +20,12 @@ from container_manager.exceptions import (
     JobNotQueuedError,
     QueueError,
 )
-from container_manager.intake.admission import check_capacity, refuse_status, refuse_unserved_files
+from container_manager.intake.admission import (
+    check_capacity,
+    refuse_impossible_limits,
+    refuse_status,
+    refuse_unserved_files,
+)
 from container_manager.intake.tracing import published, traced
 from container_manager.models import TABLES, ContainerJob
 from container_manager.models.uniqueness import naming_the_holder
@@ -53,6 +58,7 @@ def queue_one(
     try:
         job.validate_specification()
         refuse_unserved_files([job], using)
+        refuse_impossible_limits([job], using)
         check_capacity(1, using)
         credentials.warn_of([job])
         with published([job]):

@@ -8,6 +8,7 @@ from functools import lru_cache
 from container_manager import conf, registry, telemetry
 from container_manager.exceptions import SpecificationError
 from container_manager.executors import Executor, executor_class
+from container_manager.executors.limits import refusals
 from container_manager.masking import Masker
 from container_manager.models import ContainerJob, ExecutorHost, Installation
 from container_manager.ownership import Claim
@@ -54,6 +55,8 @@ def build_spec(claim: Claim, installation: str, executor: Executor) -> JobSpec:
     shared = job.environment_template.environment if job.environment_template else {}
     environment = {**telemetry.variables(job.trace_context), **shared, **job.environment}
     _refuse(job, executor)
+    if problems := refusals({"timeout_seconds": job.timeout_seconds}, claim.host.options):
+        raise SpecificationError(f"{problems['timeout_seconds']}.")
     secrets = resolve_all(job.secrets) if job.secrets else Secrets()
     if job.secrets:
         claim.masker = Masker(secrets.values)
@@ -81,7 +84,7 @@ def build_spec(claim: Claim, installation: str, executor: Executor) -> JobSpec:
         user=job.user,
         network=job.network,
         gpus=job.gpus,
-        timeout_seconds=job.timeout_seconds,
+        timeout_seconds=claim.timeout_seconds,
         user_labels=job.labels,
         has_files=has_files,
         secret_files=secrets.files,

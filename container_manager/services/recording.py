@@ -44,7 +44,7 @@ def record_started(claims: Sequence[tuple[Claim, str]], using: str, *, owner: UU
 
 def _record_started(claims: Sequence[tuple[Claim, str]], using: str, owner: UUID | None) -> set[UUID]:
     recorded: set[UUID] = set()
-    keys = [(claim.worker, claim.number, claim.job.timeout_seconds) for claim, _ in claims]
+    keys = [(claim.worker, claim.number, claim.timeout_seconds) for claim, _ in claims]
     groups = grouped(keys, claims)
     with transaction.atomic(using=using) if len(groups) > 1 else nullcontext():
         for (worker, number, timeout), group in groups:

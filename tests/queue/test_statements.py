@@ -47,7 +47,8 @@ def test_ten_thousand_jobs_are_queued_as_they_are_each_with_its_event() -> None:
     jobs = [ContainerJob(**specifications[number % 3]) for number in range(10_000)]
     with CaptureQueriesContext(connection) as captured:
         queue_manager.queue_jobs(jobs)
-    assert connection.vendor != "postgresql" or len(captured) <= 6
+    # One of them reads the hosts: some jobs ask for memory and processors, which a host may bound.
+    assert connection.vendor != "postgresql" or len(captured) <= 7
     assert ContainerJob.objects.count() == JobEvent.objects.count() == 10_000
     for job in jobs[-3:]:
         row = ContainerJob.objects.get(pk=job.pk)

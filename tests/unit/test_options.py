@@ -42,6 +42,7 @@ def test_own_options_come_before_inherited_ones() -> None:
     names = [known.name for known in OvenOptions.declarations()]
     assert names[:2] == ["heat", "trays"]
     assert set(names[2:]) == {
+        "default_timeout_seconds", "max_timeout_seconds",
         "default_memory_limit", "max_memory_limit", "default_cpu_limit", "max_cpu_limit",
         "max_input_size", "max_output_size",
     }  # fmt: skip
@@ -54,6 +55,7 @@ def test_own_options_come_before_inherited_ones() -> None:
         ({"heat": True}, ["'heat' must be a whole number of degrees, at least 1, not True."]),
         ({"heat": 0, "xyzzy": 1}, ["xyzzy", "degrees"]),
         ({"heat": 300, "max_memory_limit": 6}, ["melt"]),
+        ({"default_timeout_seconds": 2, "max_timeout_seconds": 1}, ["'default_timeout_seconds' (2) must not be above"]),
         ({"default_cpu_limit": 2, "max_cpu_limit": 1}, ["'default_cpu_limit' (2) must not be above"]),
     ],
 )

@@ -76,6 +76,9 @@ def test_what_goes_wrong_is_told_apart(engine: ContainerEngine) -> None:
     ExecutorHost.objects.create(name="never", executor_type=engine.executor_type, options=never, queues=["never"])
     missing = queue_manager.create_and_queue(command="true", image="no-such-image:here", queue="never")
     stubborn = queue("trap '' TERM; while :; do sleep 1; done", timeout_seconds=1)
+    brief = {**engine.options, "default_timeout_seconds": 1}
+    ExecutorHost.objects.create(name="brief", executor_type=engine.executor_type, options=brief, queues=["brief"])
+    overlong = queue("sleep 600", queue="brief")
     killed = queue("kill -9 $$; sleep 5")
     absent = queue_manager.create_and_queue(command="no-such-program", image=IMAGE)
     drain(TEST_CONTAINER_MANAGER='{"STOP_GRACE_SECONDS": 1}')
@@ -85,6 +88,7 @@ def test_what_goes_wrong_is_told_apart(engine: ContainerEngine) -> None:
     assert "no such image: " in missing.error.lower()
     assert "no-such-image:here" in missing.error
     assert (ended(stubborn).status, stubborn.outcome, stubborn.exit_code) == (Status.FAILED, Outcome.TIMEOUT, 137)
+    assert (ended(overlong).status, overlong.outcome) == (Status.FAILED, Outcome.TIMEOUT)
     assert (ended(killed).status, killed.outcome, killed.exit_code) == (Status.FAILED, Outcome.APP_ERROR, 137)
     assert killed.error.startswith("Exit code 137 (SIGKILL)")
     assert (ended(absent).status, absent.outcome) == (Status.FAILED, Outcome.CONFIG_ERROR)

@@ -39,10 +39,8 @@ def create_config(spec: JobSpec, options: DockerOptions, dialect: Dialect) -> di
 
 
 def _host_config(spec: JobSpec, options: DockerOptions, dialect: Dialect) -> dict[str, Any]:
-    memory = effective_limit(
-        "memory_limit", spec.memory_limit, options.default_memory_limit, options.max_memory_limit, " MiB"
-    )
-    cores = effective_limit("cpu_limit", spec.cpu_limit, options.default_cpu_limit, options.max_cpu_limit, " cores")
+    memory = effective_limit("memory_limit", spec.memory_limit, options.default_memory_limit, options.max_memory_limit)
+    cores = effective_limit("cpu_limit", spec.cpu_limit, options.default_cpu_limit, options.max_cpu_limit)
     config: dict[str, Any] = {
         "NetworkMode": _network(spec.network or options.network, options),
         "CapDrop": ["ALL"],

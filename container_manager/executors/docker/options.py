@@ -99,7 +99,7 @@ class DockerOptions(ResourceOptions, FileOptions):
     ulimits: Mapping[str, int | tuple[int, int]] = option(
         {}, _ulimits, "names of limits of a process, with their values"
     )
-    pids_limit: int = option(512, forms.Whole(1, "processes"), "processes that a job may have")
+    pids_limit: int = option(512, forms.Whole(1, "processes"), "processes that a job may have, whatever it asks for")
     log_max_size: str = option(
         "10m", _log_size, "the size of one file of output that the engine keeps until it is read"
     )

@@ -154,10 +154,8 @@ def _literal(text: str) -> str:
 
 
 def _resources(spec: JobSpec, options: KubernetesOptions) -> dict[str, Any]:
-    memory = effective_limit(
-        "memory_limit", spec.memory_limit, options.default_memory_limit, options.max_memory_limit, " MiB"
-    )
-    cores = effective_limit("cpu_limit", spec.cpu_limit, options.default_cpu_limit, options.max_cpu_limit, " cores")
+    memory = effective_limit("memory_limit", spec.memory_limit, options.default_memory_limit, options.max_memory_limit)
+    cores = effective_limit("cpu_limit", spec.cpu_limit, options.default_cpu_limit, options.max_cpu_limit)
     limits = _quantities(memory, cores)
     if spec.gpus:
         if not (spec.gpus.isdecimal() and int(spec.gpus)):

@@ -28,7 +28,7 @@ from container_manager.exceptions import (
 )
 from container_manager.executors import forms
 from container_manager.executors.base import Executor
-from container_manager.executors.options import FileOptions, option
+from container_manager.executors.options import FileOptions, TimeOptions, option
 from container_manager.executors.process import supervisor
 from container_manager.executors.process.files import folders_in, get_files, put_files
 from container_manager.executors.process.store import Execution, Store
@@ -60,7 +60,7 @@ DEFAULT_PATH: Final = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/
 
 
 @dataclass(frozen=True, kw_only=True)
-class ProcessOptions(FileOptions):
+class ProcessOptions(FileOptions, TimeOptions):
     """The options of a host of local processes."""
 
     executor: ClassVar[str] = "The process executor"

@@ -13,6 +13,7 @@ from django.core.management.base import BaseCommand, CommandParser
 
 from container_manager import hosts
 from container_manager.exceptions import ConfigurationError, ExecutorError
+from container_manager.executors.limits import described
 from container_manager.management import exits
 from container_manager.management.arguments import add_json
 from container_manager.management.database import database_problem
@@ -118,6 +119,8 @@ def _host(what: str, host: ExecutorHost, installation: str) -> Result:
             "If the change is meant, clear the host's engine_id.",
         )  # fmt: skip
     engine = f"version {health.version or 'unknown'}, engine {health.engine_id}"
+    if limits := described(host.options):
+        engine += f"; a job has {limits}"
     if not host.is_active:
         return Result(what, Level.WARN, f"{engine}; drained: it takes no new jobs until 'containers hosts resume'")
     return Result(what, Level.OK, engine)

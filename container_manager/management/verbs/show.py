@@ -8,6 +8,7 @@ from typing import Any, Final
 from django.core.management.base import BaseCommand, CommandParser
 
 from container_manager.describing import SHORT, command_text, pairs, run_time, short_id
+from container_manager.executors.limits import described
 from container_manager.management import exits
 from container_manager.management.arguments import ID_HELP, add_json
 from container_manager.management.finding import find_job
@@ -46,7 +47,7 @@ class ShowVerb(Verb):
             }
             print_json(command, "job", {**job_values(job), **more})
             return exits.OK
-        for name, value in _facts(job, waits):
+        for name, value in _facts(job, waits, tried.last()):
             continued = f"\n{'':{INDENT}}".join(str(value).splitlines())
             command.stdout.write(f"{name:<{INDENT}}{continued}")
         if tried:
@@ -56,13 +57,14 @@ class ShowVerb(Verb):
         return exits.OK
 
 
-def _facts(job: ContainerJob, waits: str) -> list[tuple[str, Any]]:
+def _facts(job: ContainerJob, waits: str, latest: JobAttempt | None) -> list[tuple[str, Any]]:
     limits = {
         "memory": job.memory_limit and f"{job.memory_limit} MiB",
         "cpu": job.cpu_limit and f"{job.cpu_limit:g} cores",
         "time": job.timeout_seconds and f"{job.timeout_seconds} s",
         "waiting": job.queue_timeout_seconds and f"{job.queue_timeout_seconds} s",
     }
+    deadline = latest.deadline_at if latest is not None and job.status == Status.RUNNING else None
     is_stopping = job.cancel_requested_at is not None and not job.is_finished
     facts = [
         ("job", f"{short_id(job.pk)}  ({job.pk})"),
@@ -82,6 +84,8 @@ def _facts(job: ContainerJob, waits: str) -> list[tuple[str, Any]]:
         ("network", printable(job.network)),
         ("gpus", printable(job.gpus)),
         ("limits", ", ".join(f"{name} {value}" for name, value in limits.items() if value)),
+        ("host limits", described(latest.host.options) if latest else ""),
+        ("stopped at", local(deadline)),
         ("labels", pairs(job.labels)),
         ("queue", f"{job.queue}, priority {job.priority}"),
         ("launches", _launches(job)),
