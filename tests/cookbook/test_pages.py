@@ -3,57 +3,22 @@
 from __future__ import annotations
 
 import io
-import re
-from collections.abc import Iterator
-from pathlib import Path
+from collections.abc import Callable
 from types import SimpleNamespace
-from typing import Any
 
 import pytest
 from django.test import RequestFactory
 
-from container_manager import registry
-from container_manager.executors.fake import engine
 from container_manager.models import ContainerJob, ExecutorHost, JobBatch
-from container_manager.worker import WorkerLoop, WorkerOptions
+from tests.cookbook.pages import names_of
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
-PAGES = Path(__file__).resolve().parents[2] / "docs" / "cookbook"
 
-
-@pytest.fixture(autouse=True)
-def no_other_definitions(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What a page defines is gone after its test."""
-    monkeypatch.setattr(registry, "_definitions", dict(registry._definitions))
-
-
-@pytest.fixture
-def fake_host() -> Iterator[ExecutorHost]:
-    fake = engine("cookbook")
-    fake.reset()
-    yield ExecutorHost.objects.create(
-        name="fake", executor_type="fake", options={"engine": fake.name}, max_concurrent_jobs=50
-    )
-    fake.reset()
-
-
-def code_of(page: str) -> dict[str, Any]:
-    """The names that a page's Python blocks define, run one after another as one module."""
-    blocks = re.findall(r"```python\n(.*?)```", (PAGES / page).read_text(), flags=re.DOTALL)
-    assert blocks
-    names: dict[str, Any] = {"__name__": f"cookbook.{page.removesuffix('.md')}"}
-    for block in blocks:
-        exec(compile(block, page, "exec"), names)  # noqa: S102 - our own pages
-    return names
-
-
-def drain() -> None:
-    WorkerLoop(WorkerOptions(drain=True, concurrency=50, poll_interval=0.05)).run()
-
-
-def test_the_nightly_job_is_queued_once_however_often_cron_calls(fake_host: ExecutorHost) -> None:
-    command = code_of("nightly.md")["Command"]
+def test_the_nightly_job_is_queued_once_however_often_cron_calls(
+    host: ExecutorHost, drain: Callable[[], object]
+) -> None:
+    command = names_of("nightly.md")["Command"]
     said = []
     for _ in range(2):
         out = io.StringIO()
@@ -67,8 +32,8 @@ def test_the_nightly_job_is_queued_once_however_often_cron_calls(fake_host: Exec
     assert job.status == "completed"
 
 
-def test_the_page_of_uploads_counts_to_the_end(fake_host: ExecutorHost) -> None:
-    names = code_of("uploads.md")
+def test_the_page_of_uploads_counts_to_the_end(host: ExecutorHost, drain: Callable[[], object]) -> None:
+    names = names_of("uploads.md")
     request = RequestFactory().post("/", {"address": [f"https://example.com/{number}.jpg" for number in range(6)]})
     request.user = SimpleNamespace(get_username=lambda: "ada")  # type: ignore[assignment]
     assert names["publish"](request).status_code == 202

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 
-from tests.projects import ROOT, run_in_project
-
-PAGE = ROOT / "docs" / "cookbook" / "testing.md"
+from tests.cookbook.pages import blocks_of
+from tests.projects import run_in_project
 
 
 def project() -> dict[str, str]:
     """The page's blocks by the paths in their first lines."""
-    blocks = re.findall(r"```python\n(# (\S+\.py)\n.*?)```", PAGE.read_text(), flags=re.DOTALL)
-    return {"clips/__init__.py": "", **{path: block for block, path in blocks}}
+    blocks = {block.partition("\n")[0].removeprefix("# "): block for block in blocks_of("testing.md")}
+    return {"clips/__init__.py": "", **blocks}
 
 
 def test_the_tests_of_the_page_pass_with_pytest(tmp_path: Path) -> None:
