@@ -7,10 +7,12 @@ from typing import Any, Final
 
 import pytest
 from django.contrib.auth.models import User
+from django.utils import timezone
 from playwright.sync_api import Locator, Page, expect
 
 from container_manager import queue_manager
-from container_manager.models import ContainerJob, JobEvent
+from container_manager.exceptions import JobFailedError
+from container_manager.models import ContainerJob, HandlerCall, JobEvent, JobFile
 from tests.browser.conftest import WAIT_SECONDS, Visits, accessibility_problems
 
 pytestmark = pytest.mark.browser
@@ -60,6 +62,23 @@ def test_all_that_failed_with_one_error_are_retried(visits: Visits, superuser: U
     retried = JobEvent.objects.filter(actor="boss", verb="queue").values_list("job_id", flat=True)
     assert set(retried) == {job.pk for job in jobs}
     assert other.pk not in retried
+
+
+@pytest.mark.usefixtures("worker")
+def test_from_the_dashboard_all_that_failed_with_one_error_are_retried_in_three_clicks(
+    visits: Visits, superuser: User
+) -> None:
+    jobs = [queue_manager.create_and_queue(command=["sh", "-c", "exit 3"], max_retries=1) for _ in range(2)]
+    for job in jobs:
+        with pytest.raises(JobFailedError):
+            queue_manager.wait_for(job, timeout=WAIT_SECONDS)
+    page = visits.open(superuser)
+    shows(page.locator(".cm-attention"), "2 jobs failed: Exit code 3.")
+    page.get_by_role("link", name="All of them (2 jobs failed: Exit code 3.)").click()
+    shows(page.locator("#cm-tab-failed"), "2")
+    page.get_by_role("button", name="All that match").click()
+    page.get_by_role("button", name="Yes: Retry").click()
+    shows(page.locator(".messagelist"), "Retry: 2 jobs done.")
 
 
 @pytest.mark.usefixtures("worker")
@@ -141,7 +160,15 @@ def every_page(transactional_db: None, local_host: Any) -> list[str]:
         exit_code=137, error="Killed: " + "z" * 300, environment={"API_TOKEN": "hunter2"}, labels={"team": "video"},
     )  # fmt: skip
     waiting = queue_manager.create_and_queue(command="true", queue="nobody")
-    tabs = [f"{job_page(ended)}?tab={tab}" for tab in ("error", "specification", "events")]
+    HandlerCall.objects.create(
+        handler="webhook:billing", event="failed", job=ended, tries=3, state="failed", finished_at=timezone.now(),
+        last_error="Traceback\nConnectionError: " + "e" * 150,
+    )  # fmt: skip
+    JobFile.objects.create(
+        job=ended, attempt=1, direction="output", name="clip", path="deep/" + "p" * 60, storage="default",
+        stored_name="clip", size=5, sha256="ab" * 32,
+    )  # fmt: skip
+    tabs = [f"{job_page(ended)}?tab={tab}" for tab in ("error", "specification", "events", "files", "handlers")]
     return [
         JOBS, f"{JOBS}?status=failed&search=render&label=team%3Dvideo", f"{JOBS}?exit_code=x", *tabs, job_page(waiting),
         f"{JOBS}add/?clone={ended.pk}", f"{JOBS}{waiting.pk}/edit/", f"{JOBS}run/", f"{JOBS}run/make_thumbnail/",

@@ -78,7 +78,7 @@ def _matching(request: HttpRequest, action: Action, until: UUID | None) -> JobQu
     """Up to the newest that was there when it was asked, so that what is done is what was confirmed."""
     criteria = read_filter(request.GET)
     scope = scope_of(criteria, visible_jobs(request.user), everything="everything" in request.GET)
-    jobs = scope.jobs.filter(status__in=set(criteria.status or Status) & action.sources)
+    jobs = scope.within({Status(value) for value in criteria.status or Status} & action.sources)
     return jobs if until is None else jobs.filter(pk__lte=until)
 
 

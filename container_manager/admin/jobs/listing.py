@@ -9,12 +9,13 @@ from typing import Any, Final
 from django.db.models import F
 from django.http import HttpRequest, QueryDict
 from django.utils import timezone
+from django.utils.translation import gettext as _
 
 from container_manager import registry
 from container_manager.admin.dashboard.fleet import Capacity
 from container_manager.admin.jobs.addresses import changed, less
 from container_manager.admin.jobs.paging import JobPage, read_page
-from container_manager.admin.jobs.tabs import Scope, Tab, scope_of, tabs
+from container_manager.admin.jobs.tabs import WINDOW, WINDOW_OF_PERIOD, Scope, Tab, scope_of, tabs
 from container_manager.admin.permissions import may
 from container_manager.bulk import Action
 from container_manager.describing import command_text, result_text, short_id, title
@@ -132,6 +133,13 @@ class Listing:
         return changed(self.query, everything="1") if self.scope.is_windowed else ""
 
     @property
+    def looked_at(self) -> str:
+        """How many of the newest, where it was not all of them."""
+        if self.scope.ended_after:
+            return _("the newest %(count)s of each state") % {"count": f"{WINDOW_OF_PERIOD:,}"}
+        return _("the newest %(count)s jobs") % {"count": f"{WINDOW:,}"}
+
+    @property
     def chips(self) -> Iterator[Chip]:
         for name, words in CRITERIA.items():
             for value in self.query.getlist(name):
@@ -163,9 +171,11 @@ def read_listing(request: HttpRequest, using: str) -> Listing:
     status = Status(statuses[0]) if len(statuses) == 1 else None
     visible = visible_jobs(request.user)
     scope = Scope(visible.none()) if problems else scope_of(criteria, visible, everything="everything" in request.GET)
-    jobs = scope.jobs.filter(status__in=statuses) if statuses else scope.jobs
+    jobs = scope.within([Status(value) for value in statuses]) if statuses else scope.jobs
     if status is not None:
-        jobs = scope.jobs.filter(status=status)
+        jobs = scope.of(status)
+    elif scope.ended_after and not statuses:
+        jobs = scope.within(scope.statuses)
     page = read_page(jobs.only(*SHOWN), status, request.GET)
     return Listing(
         query=request.GET,

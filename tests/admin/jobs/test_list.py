@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
+from urllib.parse import urlencode
 
 import pytest
 from django.db import connection
@@ -67,6 +68,30 @@ def test_only_the_newest_are_looked_at_where_no_index_helps(boss: Client, monkey
     assert b"newest 50,000" in shown.content
     assert names(boss.get(LIST, {"search": "train", "everything": "1"})) == ["new", "middle", "old"]
     assert names(boss.get(LIST)) == ["new", "middle", "old"]
+
+
+@pytest.mark.parametrize("status", ["", "failed"])
+def test_what_else_is_asked_of_a_period_is_looked_up_in_the_newest_of_it(
+    boss: Client, monkeypatch: pytest.MonkeyPatch, status: str
+) -> None:
+    monkeypatch.setattr(tabs, "WINDOW_OF_PERIOD", 2)
+    now = timezone.now()
+    for number in range(4):
+        ended = now - timedelta(hours=number)
+        ContainerJob.objects.create(
+            command="true", name=str(number), status="failed", error="no space", finished_at=ended
+        )
+    asked = {"error": "no space", "finished_after": (now - timedelta(days=1)).isoformat(), "status": status}
+    shown = boss.get(LIST, asked)
+    assert sorted(names(shown)) == ["0", "1"]
+    assert counts(shown)["failed"] == "2"
+    assert b"newest 20,000 of each state" in shown.content
+    everything = boss.get(LIST, {**asked, "everything": "1"})
+    assert sorted(names(everything)) == ["0", "1", "2", "3"]
+    past = {**asked, "finished_before": (now - timedelta(hours=1, minutes=30)).isoformat()}
+    assert sorted(names(boss.get(LIST, past))) == ["2", "3"]
+    question = boss.post(f"{LIST}bulk/?{urlencode(asked)}", {"action": "retry", "scope": "matching"})
+    assert question.context["count"] == 2
 
 
 def test_a_wrong_filter_shows_nothing_and_says_what_is_wrong(boss: Client) -> None:
