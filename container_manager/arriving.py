@@ -56,9 +56,9 @@ def _insert_at_once(tables: Tables, jobs: Sequence[Any], using: str, event: Mapp
     connection = connections[using]
     rows, bound = _insertion(tables.jobs, jobs, connection)
     events, more = events_from(tables.events, "arrived", connection, event)
-    statement = f"WITH arrived AS ({rows} RETURNING id, attempt, queue, hold), noted AS ({events}) "
+    statement = f"WITH arrived AS ({rows} RETURNING id, attempt, queue), noted AS ({events}) "
     with connection.cursor() as cursor:
-        cursor.execute(statement + woken("arrived WHERE hold = ''"), [*bound, *more])
+        cursor.execute(statement + woken("arrived"), [*bound, *more])
 
 
 def _insertion(model: type[models.Model], rows: Sequence[models.Model], connection: BaseDatabaseWrapper) -> Statement:

@@ -7,7 +7,7 @@ from contextlib import suppress
 from typing import Any, Final
 
 from django.db import transaction
-from django.db.models import Exists, OuterRef
+from django.db.models import Exists, OuterRef, QuerySet
 from django.utils.module_loading import import_string
 
 from container_manager import intake, lifecycle, stopping
@@ -77,9 +77,13 @@ def complete_ended(using: str) -> int:
     Judged by the jobs' own statuses, so no counter can be wrong and no end be missed, whoever
     wrote it and whatever died meanwhile. Each batch is completed once, atomically with its call.
     """
+    return sum(_complete(batch, using) for batch in ended(using)[:_PAGE])
+
+
+def ended(using: str) -> QuerySet[JobBatch]:
+    """Open batches without an unfinished job."""
     unfinished = ContainerJob.objects.using(using).filter(batch=OuterRef("pk"), status__in=_UNFINISHED)
-    open_batches = JobBatch.objects.using(using).filter(completed_at__isnull=True)
-    return sum(_complete(batch, using) for batch in open_batches.filter(~Exists(unfinished))[:_PAGE])
+    return JobBatch.objects.using(using).filter(~Exists(unfinished), completed_at__isnull=True)
 
 
 def _complete(batch: JobBatch, using: str) -> bool:

@@ -30,6 +30,7 @@ from container_manager.models.job_queryset import JobQuerySet
 from container_manager.models.lines import when_due
 from container_manager.ownership import Claim
 from container_manager.states import Hold, Outcome, Status, Verb
+from container_manager.wakeup import ARRIVALS, notify
 
 LOOK_AHEAD: Final = 100
 """How many ready jobs are looked at for one that fits, where a host counts CPU or memory."""
@@ -99,19 +100,31 @@ def queue_heads(using: str, queues: Sequence[str]) -> list[str]:
     return [queue for *_, queue in sorted(heads)]
 
 
+def held(using: str) -> JobQuerySet:
+    """Jobs that are held until a moment: only queued ones are. Asked by that alone, their index has them in order."""
+    return JobQuerySet(ContainerJob, using=using).filter(hold_until__isnull=False)
+
+
+def expiring(using: str) -> JobQuerySet:
+    """Jobs that may not wait for ever; only queued ones are, and asked as above."""
+    return JobQuerySet(ContainerJob, using=using).filter(expires_at__isnull=False)
+
+
 def promote(using: str, limit: int = PROMOTE_LIMIT) -> int:
     """Held jobs whose time has come, at most ``limit``, are ready; returns how many. Safe with many workers."""
-    due = ContainerJob.objects.using(using).filter(hold_until__lte=DatabaseNow(), status=Status.QUEUED)
-    ids = list(due.order_by("hold_until", "id").values_list("pk", flat=True)[:limit])
-    if not ids:
+    due = held(using).filter(hold_until__lte=DatabaseNow(), status=Status.QUEUED)
+    rows = dict(due.order_by("hold_until", "id").values_list("pk", "queue")[:limit])
+    if not rows:
         return 0
-    return due.filter(pk__in=ids).update(hold=when_due(), hold_until=None, hold_reason="")
+    count = due.filter(pk__in=rows).update(hold=when_due(), hold_until=None, hold_reason="")
+    notify(using, ARRIVALS, set(rows.values()))
+    return count
 
 
 def expire(using: str, limit: int = PROMOTE_LIMIT) -> int:
     """Queued jobs that have waited longer than ``queue_timeout_seconds`` have FAILED, outcome ``timeout``; how many."""
-    due = ContainerJob.objects.using(using).filter(expires_at__lte=DatabaseNow())
-    rows = list(due.filter(status=Status.QUEUED).order_by("expires_at", "id").values_list("pk", "attempt")[:limit])
+    due = expiring(using).filter(expires_at__lte=DatabaseNow(), status=Status.QUEUED)
+    rows = list(due.order_by("expires_at", "id").values_list("pk", "attempt")[:limit])
     message = "It was not claimed within queue_timeout_seconds."
     moved = lifecycle.transition(
         TABLES, due, [Subject(*row) for row in rows], to=Status.FAILED, verb=Verb.FAIL, sources=[Status.QUEUED],

@@ -48,7 +48,12 @@ def database_now(using: str) -> datetime:
     with connection.cursor() as cursor:
         cursor.execute(NOW_SQL[connection.vendor])
         value = cursor.fetchone()[0]
+    return aware(value)
+
+
+def aware(value: Any) -> datetime:
+    """A time as a database's driver returns it where no field tells it what it is."""
     moment = parse_datetime(value) if isinstance(value, str) else value
     if not isinstance(moment, datetime):
-        raise TypeError(f"{connection.vendor} answered {value!r} when asked for the time")
+        raise TypeError(f"{value!r} is no time")
     return moment if moment.tzinfo else moment.replace(tzinfo=UTC)

@@ -52,11 +52,21 @@ SETTINGS: Final[dict[str, Setting]] = {
         (str,), "", "Id of this installation, 1-8 of a-z 0-9; default: random, kept in the database."
     ),
     "MAX_QUEUE_DEPTH": Setting((int, type(None)), None, "Most jobs in the queue at once; None = no limit.", lowest=0),
-    "POLL_INTERVAL": Setting((int, float), 1.0, "Seconds between looks at an idle queue.", lowest=0.01),
+    "POLL_INTERVAL": Setting(
+        (int, float),
+        1.0,
+        "Seconds between looks at an idle queue, at most; while listening 5 times that.",
+        lowest=0.01,
+    ),
     "NOTIFY": Setting(
         (bool,),
-        False,
-        "PostgreSQL: each commit that queues jobs notifies the channel container_manager of their queues.",
+        True,
+        "PostgreSQL: each commit that queues jobs notifies the channel container_manager, and workers listen.",
+    ),
+    "LISTEN": Setting(
+        (dict, type(None)),
+        {},
+        "PostgreSQL: what workers listen with instead of DATABASES' own: {'port': 5432} past a pooler; None = not.",
     ),
     "HEARTBEAT_INTERVAL": Setting((int, float), 10.0, "Seconds between a worker's heartbeats.", lowest=0.01),
     "WORKER_TIMEOUT": Setting(

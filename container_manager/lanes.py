@@ -17,6 +17,7 @@ from django.utils import timezone
 from container_manager import conf
 from container_manager.models import ContainerJob, JobBatch, Lane, Place
 from container_manager.states import ACTIVE, Hold, Status
+from container_manager.wakeup import ARRIVALS, notify
 
 LOCK: Final = "lock"
 _TURN: Final = "turn:"
@@ -74,22 +75,23 @@ def served(names: Collection[str], using: str) -> dict[str, datetime]:
     return {name: at for name, at in rows.values_list("name", "served_at") if at is not None}
 
 
-def has_left(using: str) -> bool:
-    """Whether a place is to be given back."""
-    return _left(using).exists()
+def left(using: str) -> QuerySet[Place]:
+    """Places that are to be given back."""
+    on_its_way = ContainerJob.objects.using(using).filter(_ON_ITS_WAY, pk=OuterRef("pk"))
+    return Place.objects.using(using).filter(~Exists(on_its_way))
 
 
 def release_left(using: str) -> int:
     """Under the lock: places of jobs that have ended, wait again, or are gone, are free; returns how many."""
-    left = list(_left(using))
-    _give_back(left, using)
-    if left:
+    places = list(left(using))
+    _give_back(places, using)
+    if places:
         now = timezone.now()
-        names = {lane for place in left for lane in place.lanes}
+        names = {lane for place in places for lane in place.lanes}
         rows = Lane.objects.using(using).exclude(pk=LOCK)
         rows.filter(pk__in=[_key(name) for name in names]).update(served_at=now)
         rows.filter(running=0, served_at__lt=now - _REMEMBERED).delete()
-    return len(left)
+    return len(places)
 
 
 def take(jobs: Mapping[UUID, Sequence[LimitOf]], using: str, *, holds: Collection[Hold] = (Hold.LIMIT,)) -> set[UUID]:
@@ -102,6 +104,7 @@ def take(jobs: Mapping[UUID, Sequence[LimitOf]], using: str, *, holds: Collectio
         [Place(job_id=pk, queue=queue, tenant=tenant, lanes=lanes[pk]) for pk, (queue, tenant) in found.items()]
     )
     _add(Counter(lane for names in lanes.values() for lane in names), using)
+    notify(using, ARRIVALS, {queue for queue, _ in found.values()})
     return set(found)
 
 
@@ -147,11 +150,6 @@ def repair(using: str) -> list[str]:
         places = Place.objects.using(using).values_list("lanes", flat=True)
         _add(Counter(lane for names in places for lane in names), using)
     return wrong
-
-
-def _left(using: str) -> QuerySet[Place]:
-    on_its_way = ContainerJob.objects.using(using).filter(_ON_ITS_WAY, pk=OuterRef("pk"))
-    return Place.objects.using(using).filter(~Exists(on_its_way))
 
 
 def _give_back(places: Iterable[Place], using: str) -> None:

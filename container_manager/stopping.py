@@ -12,6 +12,7 @@ from container_manager.exceptions import InvalidTransitionError, JobFailedError,
 from container_manager.lifecycle import Subject
 from container_manager.models import TABLES, ContainerJob, JobAttempt
 from container_manager.states import ACTIVE, TERMINAL, Status, StopReason, Verb
+from container_manager.wakeup import STOPS, notify
 from container_manager.withdrawing import cancel_unstarted
 
 _WAIT_FIRST, _WAIT_LONGEST = 0.02, 1.0
@@ -38,7 +39,10 @@ def _request_stop(job: ContainerJob, using: str, actor: str) -> bool:
         active = ContainerJob.objects.using(using).filter(pk=job.pk, status__in=ACTIVE)
         if not active.filter(cancel_requested_at__isnull=True).update(cancel_requested_at=timezone.now()):
             return active.exists()
-        JobAttempt.objects.using(using).filter(active_job=job.pk).update(stop_requested=StopReason.CANCEL)
+        attempt = JobAttempt.objects.using(using).filter(active_job=job.pk)
+        attempt.update(stop_requested=StopReason.CANCEL)
+        owners = attempt.filter(worker__isnull=False).values_list("worker", flat=True)
+        notify(using, STOPS, {str(owner) for owner in owners})
         subject = Subject(job.pk, job.attempt)
         lifecycle.record(TABLES, using, [subject], Verb.STOP, actor=actor, message="Cancellation requested.")
     return True

@@ -40,17 +40,14 @@ class _Line:
     """Of its first job."""
 
 
-def admit(using: str, *, patience: int = 0) -> bool:
+def admit(using: str, *, patience: int = 0) -> None:
     """
-    Waiting jobs whose turn it is are ready, and places that were left are free; true = some jobs wait.
+    Waiting jobs whose turn it is are ready, and places that were left are free.
 
-    Without limited jobs two looks at empty indexes. Safe with any number of workers. ``patience``:
-    how many more tenants may have a ready job, where what is ready fits nowhere.
+    Safe with any number of workers. ``patience``: how many more tenants may have a ready job, where
+    what is ready fits nowhere.
     """
-    is_waiting = _waiting(using).exists()
-    if is_waiting or lanes.has_left(using):
-        retry_on_conflict(lambda: _admit(using, patience))
-    return is_waiting
+    retry_on_conflict(lambda: _admit(using, patience))
 
 
 def take_place(job_id: UUID, using: str) -> str:
@@ -80,7 +77,8 @@ def _homeless(job_id: UUID, using: str) -> JobQuerySet:
     return jobs.exclude(line="").exclude(place__isnull=False, hold=Hold.NONE)
 
 
-def _waiting(using: str) -> JobQuerySet:
+def waiting(using: str) -> JobQuerySet:
+    """Jobs that a limit holds."""
     jobs = JobQuerySet(ContainerJob, using=using)
     return jobs.filter(status=Literal(Status.QUEUED), hold=Literal(Hold.LIMIT))
 
@@ -107,7 +105,7 @@ def _admit(using: str, patience: int) -> None:
 def _lines(using: str) -> list[_Line]:
     """The lines in which jobs wait, by jumps through their index: one look for each, however long it is."""
     columns = ("line", "queue", "tenant", "definition", "batch_id", "queued_at")
-    heads = _waiting(using).order_by("line", "-priority", "queued_at", "id").values_list(*columns)
+    heads = waiting(using).order_by("line", "-priority", "queued_at", "id").values_list(*columns)
     found: list[tuple[Any, ...]] = []
     while row := heads.filter(line__gt=found[-1][0] if found else "").first():
         found.append(row)
@@ -178,7 +176,7 @@ class _Admission:
         candidates: list[tuple[int, Any, UUID, _Line]] = []
         for line in lines:
             count = min(most, self._room(line))
-            rows = _waiting(self._using).filter(line=line.key).in_order().values_list("priority", "queued_at", "pk")
+            rows = waiting(self._using).filter(line=line.key).in_order().values_list("priority", "queued_at", "pk")
             candidates += [(-priority, queued_at, pk, line) for priority, queued_at, pk in rows[: max(0, count)]]
         chosen: dict[UUID, tuple[LimitOf, ...]] = {}
         for _, _, pk, line in sorted(candidates, key=lambda candidate: candidate[:3]):

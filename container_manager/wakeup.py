@@ -1,13 +1,22 @@
-"""PostgreSQL's notification with the commit that queues jobs, for programs that listen. The workers poll."""
+"""
+PostgreSQL's notifications with a commit, which idle workers and other programs may hear. A hint: workers look as well.
+
+The server delivers equal notifications of a transaction once, at its commit.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Final
+
+from django.db import connections
 
 from container_manager import conf
 
-CHANNEL: Final = "container_manager"
-"""The payload is the queue; the server delivers equal notifications of a transaction once, at its commit."""
+ARRIVALS: Final = "container_manager"
+"""The channel on which jobs have come into a queue, or become ready; the payload is the queue."""
+STOPS: Final = "container_manager_stops"
+"""The channel on which an attempt was asked to stop; the payload is the worker that owns it."""
 
 
 def woken(source: str) -> str:
@@ -18,5 +27,15 @@ def woken(source: str) -> str:
     """
     if not conf.get("NOTIFY"):
         return "SELECT 0 AS told"
-    queues = f"(SELECT DISTINCT queue FROM {source}) AS ready"  # noqa: S608 - our own names
-    return f"SELECT count(pg_notify('{CHANNEL}', queue)) AS told FROM {queues}"  # noqa: S608 - our own names
+    queues = f"(SELECT DISTINCT queue FROM {source}) AS arrived_in"  # noqa: S608 - our own names
+    return f"SELECT count(pg_notify('{ARRIVALS}', queue)) AS told FROM {queues}"  # noqa: S608 - our own names
+
+
+def notify(using: str, channel: str, payloads: Collection[str]) -> None:
+    """Listeners of ``channel`` hear each of ``payloads`` at the commit: on PostgreSQL, if ``NOTIFY`` is on."""
+    connection = connections[using]
+    if connection.vendor == "postgresql" and payloads and conf.get("NOTIFY"):
+        with connection.cursor() as cursor:
+            cursor.execute(
+                "SELECT pg_notify(%s, payload) FROM unnest(%s::text[]) AS payload", [channel, sorted(payloads)]
+            )

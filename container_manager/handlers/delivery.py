@@ -41,7 +41,7 @@ def take(worker: UUID, using: str, *, limit: int) -> list[HandlerCall]:
     """
     if limit <= 0:
         return []
-    due = HandlerCall.objects.using(using).filter(next_try_at__lte=DatabaseNow())
+    due = waiting(using).filter(next_try_at__lte=DatabaseNow())
     taken: list[HandlerCall] = []
     # More than are wanted: others take from the same end.
     for call in due.select_related("job").order_by("next_try_at", "id")[: limit * 4]:
@@ -52,6 +52,11 @@ def take(worker: UUID, using: str, *, limit: int) -> list[HandlerCall]:
             call.tries, call.worker = call.tries + 1, worker
             taken.append(call)
     return taken
+
+
+def waiting(using: str) -> QuerySet[HandlerCall]:
+    """Calls that are to be delivered, now or later, or are being delivered."""
+    return HandlerCall.objects.using(using).filter(next_try_at__isnull=False)
 
 
 def renew(calls: Sequence[HandlerCall], using: str) -> None:

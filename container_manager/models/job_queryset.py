@@ -13,8 +13,10 @@ from django.db.models import F, Q
 from django.utils import timezone
 
 from container_manager.exceptions import JobActiveError
+from container_manager.indexes import Literal
 from container_manager.models.file import JobFile, delete_contents, owned_contents
 from container_manager.models.guarded import GuardedQuerySet
+from container_manager.scalars import ask, count_of
 from container_manager.states import ACTIVE, Status
 
 if TYPE_CHECKING:
@@ -53,14 +55,27 @@ class JobQuerySet(GuardedQuerySet["ContainerJob"]):
         )
 
     def queue_stats(self, now: datetime) -> QueueStats:
-        """The four counts of ``get_queue_stats``, each from an index; finished jobs are not read."""
-        queued = self.filter(status=Status.QUEUED)
-        never_started = self.filter(status=Status.FAILED, launched_at__isnull=True)
+        """
+        The four counts of ``get_queue_stats``, in one statement.
+
+        Jobs that ran and have finished are not read. On PostgreSQL each part is counted in an index alone.
+        """
+        queued = self.filter(status=Literal(Status.QUEUED))
+        all_queued, exhausted, scheduled, running, never_started = ask(
+            [
+                count_of(queued),
+                count_of(queued.filter(retry_count__gte=F("max_retries"))),
+                count_of(queued.filter(scheduled_for__gt=now)),
+                count_of(self.filter(status=Literal(Status.RUNNING))),
+                count_of(self.filter(status=Literal(Status.FAILED), launched_at__isnull=True)),
+            ],
+            self.db,
+        )
         return {
-            "queued": queued.filter(retry_count__lt=F("max_retries")).count(),
-            "scheduled": queued.filter(scheduled_for__gt=now).count(),
-            "running": self.filter(status=Status.RUNNING).count(),
-            "launch_failed": queued.filter(retry_count__gte=F("max_retries")).count() + never_started.count(),
+            "queued": all_queued - exhausted,
+            "scheduled": scheduled,
+            "running": running,
+            "launch_failed": exhausted + never_started,
         }
 
     def delete(self) -> tuple[int, dict[str, int]]:

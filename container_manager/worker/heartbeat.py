@@ -41,8 +41,16 @@ class Heartbeat(threading.Thread):
         super().__init__(name="heartbeat", daemon=True)
         self._worker_id, self._options, self._using = worker_id, options, using
         self._is_over = threading.Event()
+        self._hosts: list[int] = []
         now = time.monotonic()
         self._last_beat = self._last_tick = self._steady_since = now
+
+    def serve(self, host_ids: Sequence[int]) -> None:
+        """The row says which hosts the worker serves."""
+        hosts = list(host_ids)
+        if hosts != self._hosts:
+            Worker.objects.using(self._using).filter(pk=self._worker_id).update(hosts=hosts)
+            self._hosts = hosts
 
     def tick(self) -> None:
         """The loop made progress."""
@@ -79,7 +87,7 @@ class Heartbeat(threading.Thread):
         started = time.monotonic()
         try:
             row = Worker.objects.using(self._using).filter(pk=self._worker_id)
-            if not row.update(heartbeat_at=DatabaseNow()):
+            if not row.update(heartbeat_at=DatabaseNow(), hosts=self._hosts):
                 # Taken for dead and cleared away; what it had was taken over, and it begins anew.
                 register(self._worker_id, self._options, self._using)
                 self._steady_since = started
@@ -107,8 +115,3 @@ def clear_dead_workers(using: str) -> int:
 
 def deregister(worker_id: UUID, using: str) -> None:
     Worker.objects.using(using).filter(pk=worker_id).delete()
-
-
-def update_hosts(worker_id: UUID, host_ids: Sequence[int], using: str) -> None:
-    """The row says which hosts the worker serves."""
-    Worker.objects.using(using).filter(pk=worker_id).update(hosts=list(host_ids))

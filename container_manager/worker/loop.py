@@ -6,7 +6,7 @@ import logging
 import random
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -20,10 +20,13 @@ from container_manager.models import ContainerJob, ExecutorHost, Installation, J
 from container_manager.models.job_queryset import JobQuerySet
 from container_manager.states import ACTIVE, Hold, Status, StopReason
 from container_manager.worker import handover, heartbeat, unreachable
+from container_manager.worker.agenda import Agenda, AgendaReader
 from container_manager.worker.connections import OUTAGES, prepare_connections
 from container_manager.worker.deliveries import Deliveries
 from container_manager.worker.host_runner import HostRunner
+from container_manager.worker.listener import Listener
 from container_manager.worker.options import WorkerOptions
+from container_manager.worker.pace import Pace
 from container_manager.worker.rescue import Rescuer
 from container_manager.worker.retention import BATCH, Retention
 from container_manager.worker.rollup import Rollup
@@ -36,13 +39,14 @@ logger = logging.getLogger(__name__)
 HOSTS_INTERVAL: Final = 10.0
 STOPS_INTERVAL: Final = 1.0
 RESCUE_INTERVAL: Final = 2.0
-EXPIRE_INTERVAL: Final = 5.0
 RETENTION_INTERVAL: Final = 60.0
 ROLLUP_INTERVAL: Final = 2.0
 UNSERVED_INTERVAL: Final = 60.0
 PATIENCE: Final = 5
 """Looks in vain at ready jobs that fit nowhere, after each of which one more of another tenant may overtake them."""
 WAITING: Final = (Hold.NONE, Hold.SCHEDULE, Hold.BACKOFF, Hold.LIMIT)
+LISTENING_FACTOR: Final = 5
+"""An idle worker that hears of jobs looks that much more seldom: ``POLL_INTERVAL`` is for those that do not."""
 LONGEST_SLEEP: Final = 0.5
 BUSY_SLEEP: Final = 0.02
 
@@ -69,7 +73,10 @@ class WorkerLoop:
         self._retention = Retention(self.using)
         self._rollup = Rollup(self.using)
         self._deliveries = Deliveries(self.id, self.using, self._wake)
-        self._is_queue_empty = False
+        self._listener = Listener(self.id, self.using, self._wake)
+        self._agenda = AgendaReader(self.using)
+        self._pace = Pace()
+        self._are_attempts_open = True
         self._rounds_in_vain = 0
 
     def request_stop(self) -> None:
@@ -91,10 +98,13 @@ class WorkerLoop:
         heartbeat.register(self.id, self.options, self.using)
         self._heartbeat.start()
         self._rollup.open()
+        if not self.options.drain:
+            self._listener.start()
         logger.info("worker %s on %s", self.id, self.options.node, extra={"worker": str(self.id)})
         try:
             self._work()
         finally:
+            self._listener.close()
             self._close_deliveries()
             self._heartbeat.stop()
             handover.leave(list(self._runners.values()), self.id, self.using)
@@ -135,32 +145,66 @@ class WorkerLoop:
         for runner in self._runners.values():
             runner.monitor.tick()
             moved |= self._tick_runner(runner, may_start=is_trusted)
-        if any(runner.watches for runner in self._runners.values()):
+        if self._listener.take_stops():
+            self._due["stops"] = 0.0
+        if self._in_hand:
             self._every("stops", STOPS_INTERVAL, self._enforce_stops)
         if is_trusted:
-            self._tick_queue(moved=moved)
+            moved |= self._tick_queue(moved=moved)
         self._every("rollup", ROLLUP_INTERVAL, self._rollup.flush)
         self._every("retention", RETENTION_INTERVAL, self._prune)
         self._every("health", 5.0, self._touch_health_file)
         return moved
 
-    def _tick_queue(self, *, moved: bool) -> None:
-        """What only a worker may do that others see alive."""
-        self._every("promote", self.options.poll_interval, self._promote)
+    def _tick_queue(self, *, moved: bool) -> bool:
+        """What only a worker may do that others see alive; true = there may be more of it now."""
+        if moved:
+            self._pace.hurry()
+        elif self._listener.take_arrivals(self._served_queues()) and self._in_hand < self.options.concurrency:
+            self._pace.told()
+        has_promoted = self._look(moved=moved) if self._pace.is_due else False
         if not self._is_in_place:
-            # The original's next attempt of a job would have the same name on the same engine.
-            return
-        self._every("rescue", RESCUE_INTERVAL, self._rescue)
+            return has_promoted
+        if self._are_attempts_open or self._in_hand:
+            self._every("rescue", RESCUE_INTERVAL, self._rescue)
+        if self._heartbeat.steady_seconds >= conf.get("HOST_TIMEOUT"):
+            self._every("unreachable", HOSTS_INTERVAL, lambda: unreachable.give_up_unreachable(self.id, self.using))
         for sweep in self._sweeps.values():
             sweep.tick()
-        if moved:
-            self._due["deliver"] = 0.0
-        if moved and not self._is_queue_empty:
-            self._due["claim"] = 0.0
-        self._every("claim", self.options.poll_interval, self._claim)
-        self._every("batches", self.options.poll_interval, lambda: batches.complete_ended(self.using))
-        self._every("deliver", self.options.poll_interval, self._deliveries.take)
         self._every("unserved", UNSERVED_INTERVAL, lambda: tell_of_unserved_queues(self.using))
+        return has_promoted
+
+    def _look(self, *, moved: bool) -> bool:
+        """What the agenda says is done; true = jobs became ready that it does not know of."""
+        agenda = self._read_agenda()
+        self._are_attempts_open = agenda.is_attempt_open
+        is_idle = not self._in_hand and self._deliveries.is_idle
+        longest = self.options.poll_interval * (LISTENING_FACTOR if is_idle and self._listener.is_listening else 1)
+        promoted = self._promote() if agenda.is_promotion_due else 0
+        done = promoted
+        if agenda.is_expiry_due:
+            done += claiming.expire(self.using)
+        if self._is_in_place:
+            done += self._claim(agenda)
+            if agenda.is_batch_ended:
+                done += batches.complete_ended(self.using)
+            if agenda.is_call_due or agenda.is_batch_ended:
+                done += self._deliveries.take()
+        self._pace.looked(found=moved or done > 0, longest=longest, next_due=agenda.next_due_seconds)
+        if promoted:
+            self._pace.hurry()
+        return promoted > 0
+
+    def _read_agenda(self) -> Agenda:
+        return self._agenda.read(self._served_queues(), sorted(self._runners))
+
+    def _served_queues(self) -> list[str]:
+        queues = {queue for runner in self._runners.values() for queue in runner.host.served_queues}
+        return sorted(queue for queue in queues if self._wants(queue))
+
+    @property
+    def _in_hand(self) -> int:
+        return sum(len(runner.watches) for runner in self._runners.values())
 
     def _tick_runner(self, runner: HostRunner, *, may_start: bool) -> bool:
         try:
@@ -179,10 +223,11 @@ class WorkerLoop:
             do()
 
     def _pause(self) -> float:
-        if any(runner.watches for runner in self._runners.values()):
-            nearest = min(r.observer.next_look for r in self._runners.values() if r.watches) - time.monotonic()
-            return max(BUSY_SLEEP, min(nearest, LONGEST_SLEEP))
-        return min(LONGEST_SLEEP, self.options.poll_interval)
+        looks = [runner.observer.next_look for runner in self._runners.values() if runner.watches]
+        if self._heartbeat.is_trusted:
+            looks.append(self._pace.next_look)
+        now = time.monotonic()
+        return max(BUSY_SLEEP, min([now + LONGEST_SLEEP, *looks]) - now)
 
     def _refresh_hosts(self) -> None:
         rows = {row.pk: row for row in hosts.reachable_hosts(self.using, self.options.node, self.options.hosts)}
@@ -200,7 +245,7 @@ class WorkerLoop:
             self._runners.pop(pk).close()
             self._rescuers.pop(pk)
             self._sweeps.pop(pk)
-        heartbeat.update_hosts(self.id, sorted(self._runners), self.using)
+        self._heartbeat.serve(sorted(self._runners))
 
     def _same_engine(self, old: ExecutorHost, new: ExecutorHost) -> bool:
         return (old.executor_type, old.options) == (new.executor_type, new.options)
@@ -221,13 +266,14 @@ class WorkerLoop:
     def _rescue(self) -> None:
         for rescuer in self._rescuers.values():
             rescuer.tick(may_judge=self._heartbeat.may_judge)
-        if self._heartbeat.steady_seconds >= conf.get("HOST_TIMEOUT"):
-            self._every("unreachable", HOSTS_INTERVAL, lambda: unreachable.give_up_unreachable(self.id, self.using))
 
-    def _promote(self) -> None:
-        while claiming.promote(self.using) == claiming.PROMOTE_LIMIT:
+    def _promote(self) -> int:
+        total = promoted = claiming.promote(self.using)
+        while promoted == claiming.PROMOTE_LIMIT:
             self._heartbeat.tick()
-        self._every("expire", EXPIRE_INTERVAL, lambda: claiming.expire(self.using))
+            promoted = claiming.promote(self.using)
+            total += promoted
+        return total
 
     def _close_deliveries(self) -> None:
         try:
@@ -243,36 +289,35 @@ class WorkerLoop:
                 runner, watch = watches[attempt_id]
                 runner.stop(watch, StopReason(reason), grace)
 
-    def _claim(self) -> None:
-        in_hand = sum(len(runner.watches) for runner in self._runners.values())
-        free = self.options.concurrency - in_hand
-        if free <= 0:
-            return
+    def _claim(self, agenda: Agenda) -> int:
+        free = self.options.concurrency - self._in_hand
         usable = [r for r in self._runners.values() if r.monitor.is_healthy and r.host.is_active]
-        if not usable:
-            return
         claimed = 0
-        while free > claimed:
-            is_waiting = turns.admit(self.using, patience=self._rounds_in_vain // PATIENCE)
-            count = self._claim_ready(usable, free - claimed)
+        while usable and free > claimed:
+            if agenda.are_jobs_waiting or agenda.are_places_left:
+                turns.admit(self.using, patience=self._rounds_in_vain // PATIENCE)
+                are_waiting, agenda = agenda.are_jobs_waiting, self._read_agenda()
+            else:
+                are_waiting = False
+            count = self._claim_ready(usable, free - claimed, agenda.ready)
             claimed += count
-            self._rounds_in_vain = self._rounds_in_vain + 1 if is_waiting and not count else 0
-            if not (is_waiting and count):
+            self._rounds_in_vain = self._rounds_in_vain + 1 if are_waiting and not count else 0
+            if not (are_waiting and count):
                 break
-        self._is_queue_empty = claimed < free
+        return claimed
 
-    def _claim_ready(self, usable: Sequence[HostRunner], free: int) -> int:
+    def _claim_ready(self, usable: Sequence[HostRunner], free: int, ready: Collection[str]) -> int:
         claimed = 0
         for runner in sorted(usable, key=lambda r: (-r.host.weight, len(r.watches))):
-            queues = [queue for queue in runner.host.served_queues if self._wants(queue, runner.host)]
+            queues = [queue for queue in runner.host.served_queues if queue in ready]
             if free <= claimed:
                 break
-            for queue in claiming.queue_heads(self.using, queues):
+            for queue in claiming.queue_heads(self.using, queues) if len(queues) > 1 else queues:
                 if free > claimed:
                     claimed += runner.claim(queue, free - claimed)
         return claimed
 
-    def _wants(self, queue: str, host: ExecutorHost) -> bool:
+    def _wants(self, queue: str) -> bool:
         return not self.options.queues or queue in self.options.queues
 
     def _is_drained(self) -> bool:
@@ -280,7 +325,7 @@ class WorkerLoop:
             return False
         if not all(runner.monitor.is_known for runner in self._runners.values()):
             return False
-        queues = [q for r in self._runners.values() for q in r.host.served_queues if self._wants(q, r.host)]
+        queues = [q for r in self._runners.values() for q in r.host.served_queues if self._wants(q)]
         waiting = ContainerJob.objects.using(self.using).filter(
             queue__in=queues, status=Status.QUEUED, hold__in=WAITING
         )

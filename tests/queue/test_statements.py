@@ -27,6 +27,14 @@ def test_a_new_job_is_queued_by_one_statement_on_postgresql() -> None:
     assert [event.verb for event in job.events.all()] == ["queue"]
 
 
+def test_the_four_counts_of_the_queue_are_one_statement() -> None:
+    queue_manager.queue_jobs([ContainerJob(command="true"), ContainerJob(command="true", max_retries=0)])
+    with CaptureQueriesContext(connection) as captured:
+        stats = queue_manager.get_queue_stats()
+    assert len(captured) == 1
+    assert stats == {"queued": 1, "scheduled": 0, "running": 0, "launch_failed": 1}
+
+
 def test_a_saved_job_is_queued_by_one_guarded_statement_on_postgresql() -> None:
     job = ContainerJob.objects.create(command="true")
     with CaptureQueriesContext(connection) as captured:

@@ -1,0 +1,50 @@
+"""Several questions in one statement, each compiled from a queryset."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from django.core.exceptions import EmptyResultSet
+from django.db import connections, models
+
+Scalar = tuple[str, list[Any]]
+"""An SQL expression and what is bound in it."""
+
+
+def count_of(rows: models.QuerySet[Any]) -> Scalar:
+    """How many ``rows`` there are, from an index alone where one has them."""
+    try:
+        sql, bound = _compiled(rows.query.exists(limit=False), rows.db)
+    except EmptyResultSet:
+        return "0", []
+    return f"(SELECT COUNT(*) FROM ({sql}) AS counted)", bound  # noqa: S608 - compiled
+
+
+def is_any_of(rows: models.QuerySet[Any]) -> Scalar:
+    """Whether there is one of ``rows``."""
+    sql, bound = _compiled(rows.order_by().query.exists(), rows.db)
+    return f"EXISTS ({sql})", bound
+
+
+def first_of(rows: models.QuerySet[Any], column: str) -> Scalar:
+    """The lowest value of ``column``; NULL without rows."""
+    sql, bound = _compiled(rows.order_by(column).values_list(column)[:1].query, rows.db)
+    return f"({sql})", bound
+
+
+def ask(parts: Sequence[Scalar], using: str) -> tuple[Any, ...]:
+    """The answer to each of ``parts``, as the driver returns it. One statement."""
+    with connections[using].cursor() as cursor:
+        cursor.execute(*asking(parts))
+        return tuple(cursor.fetchone())
+
+
+def asking(parts: Sequence[Scalar]) -> Scalar:
+    """The statement that asks all of ``parts``."""
+    return f"SELECT {', '.join(sql for sql, _ in parts)}", [value for _, bound in parts for value in bound]
+
+
+def _compiled(query: Any, using: str) -> Scalar:
+    sql, bound = query.get_compiler(using).as_sql()
+    return sql, list(bound)
