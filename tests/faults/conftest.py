@@ -6,6 +6,7 @@ import json
 import os
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any, Final
 
@@ -16,6 +17,7 @@ from container_manager.executors.base import Executor
 from container_manager.hosts import node_name
 from container_manager.models import ContainerJob, ExecutorHost, Installation, JobAttempt
 from container_manager.states import TERMINAL
+from tests.executors.docker.running import ADDRESS
 from tests.executors.kubernetes.running import host_options
 from tests.faults.engine_events import EngineEvents
 from tests.faults.pod_starts import PodStarts
@@ -30,7 +32,9 @@ FAST: Final = {
 }  # fmt: skip
 """Environment of the workers: everything that takes a minute takes seconds."""
 ENGINES: Final = os.environ.get("FAULTS_ENGINES", "process").split(",")
-"""Which engines the suite runs on; ``make faults`` asks for ``process,docker``."""
+"""Which engines the suite runs on, of ``process``, ``docker``, ``podman`` and ``kubernetes``."""
+
+FLEET: Final = ("process", "docker", "podman", "kubernetes")
 
 
 def full_run(name: str, short: int) -> int:
@@ -94,12 +98,14 @@ class ProcessBench(Bench):
 
 
 class DockerBench(Bench):
+    """Docker, or Podman on its socket."""
+
     image = "busybox:local"
 
-    def __init__(self, events: EngineEvents) -> None:
+    def __init__(self, events: EngineEvents, executor_type: str = "docker") -> None:
         self.host = ExecutorHost.objects.create(
-            name="docker", executor_type="docker", options={"base_url": events.address, "network": "none"},
-            max_concurrent_jobs=50,
+            name=executor_type, executor_type=executor_type, max_concurrent_jobs=50,
+            options={"base_url": events.address, "network": "none"},
         )  # fmt: skip
         self._events = events
 
@@ -120,16 +126,47 @@ class KubernetesBench(Bench):
         return self._pods.starts(Installation.current("default").identifier)
 
 
-@pytest.fixture(params=ENGINES)
-def bench(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Bench]:
-    if request.param == "process":
-        yield ProcessBench(tmp_path)
+class Fleet(Bench):
+    """A host of each engine in one installation. Its jobs can run on any of them."""
+
+    image = "busybox:local"
+
+    def __init__(self, *benches: Bench) -> None:
+        self.benches = {bench.host.name: bench for bench in benches}
+        # Only where there is such a folder: on the machine itself.
+        note = "".join(bench.note for bench in benches)
+        self.note = f"{{ {note} }} 2>/dev/null; "
+
+    def starts(self) -> Counter[str]:
+        return sum((bench.starts() for bench in self.benches.values()), Counter())
+
+    def assert_nothing_is_left(self) -> None:
+        for bench in self.benches.values():
+            bench.assert_nothing_is_left()
+
+
+@contextmanager
+def bench_of(engine: str, folder: Path) -> Iterator[Bench]:
+    """A bench on ``engine``; skips, or fails with CI=true, where that does not answer."""
+    if engine == "process":
+        yield ProcessBench(folder)
         return
-    if request.param == "kubernetes":
-        require_service("kubernetes")
+    require_service(engine)
+    if engine == "kubernetes":
         with PodStarts(host_options()) as pods:
             yield KubernetesBench(pods)
-        return
-    require_service("docker")
-    with EngineEvents() as events:
-        yield DockerBench(events)
+    else:
+        with EngineEvents(os.environ["PODMAN_HOST"] if engine == "podman" else ADDRESS) as events:
+            yield DockerBench(events, engine)
+
+
+@pytest.fixture(params=ENGINES)
+def bench(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Bench]:
+    with bench_of(request.param, tmp_path) as one:
+        yield one
+
+
+@pytest.fixture
+def fleet(tmp_path: Path) -> Iterator[Fleet]:
+    with ExitStack() as stack:
+        yield Fleet(*(stack.enter_context(bench_of(engine, tmp_path)) for engine in FLEET))

@@ -8,31 +8,22 @@ from collections import Counter
 from types import TracebackType
 from typing import Self
 
-from container_manager.specs import LABEL_INSTALLATION
 from tests.executors.docker.running import ADDRESS
 
 
 class EngineEvents:
     """
-    Records every start of a container of ours, from a stream opened before the first.
+    Records every start of a container of Docker or Podman, from a stream opened before the first.
 
-    The engine's command-line client does the listening: a process of its own, which keeps up.
+    Docker's command-line client does the listening: a process of its own, which keeps up.
     """
 
-    address = ADDRESS
+    def __init__(self, address: str = ADDRESS) -> None:
+        self.address = address
 
     def __enter__(self) -> Self:
         self._file = tempfile.NamedTemporaryFile("r")
-        command = [
-            "docker",
-            "-H",
-            ADDRESS,
-            "events",
-            "--filter",
-            "event=start",
-            "--filter",
-            f"label={LABEL_INSTALLATION}",
-        ]
+        command = ["docker", "-H", self.address, "events", "--filter", "event=start"]
         with open(self._file.name, "w") as output:
             self._process = subprocess.Popen(
                 [*command, "--format", "{{.Actor.Attributes.name}}"], stdout=output, stderr=subprocess.DEVNULL

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import threading
 from collections import Counter
+from contextlib import suppress
 from types import TracebackType
 from typing import Any, Self
+
+from urllib3 import HTTPResponse
 
 from container_manager.exceptions import ExecutorUnavailableError
 from container_manager.executors.kubernetes.client import Cluster, lines
@@ -23,6 +26,7 @@ class PodStarts:
         self._cluster = Cluster(KubernetesOptions.parse(options))
         self._began: dict[str, str] = {}
         self._closing = threading.Event()
+        self._response: HTTPResponse | None = None
         self._thread = threading.Thread(target=self._watch, name="pod-starts", daemon=True)
 
     def __enter__(self) -> Self:
@@ -33,6 +37,9 @@ class PodStarts:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._closing.set()
+        if self._response is not None:
+            with suppress(OSError, ValueError, RuntimeError):  # it ends by itself at this moment
+                self._response.shutdown()
         self._thread.join(timeout=4 * WATCH_SECONDS)
         self._cluster.close()
 
@@ -44,7 +51,8 @@ class PodStarts:
         version = ""
         while not self._closing.is_set():
             try:
-                for event in lines(self._cluster.watch_pods(LABEL_INSTALLATION, version, WATCH_SECONDS)):
+                self._response = self._cluster.watch_pods(LABEL_INSTALLATION, version, WATCH_SECONDS)
+                for event in lines(self._response):
                     version = event["object"]["metadata"].get("resourceVersion", "")
                     if event["type"] in ("ADDED", "MODIFIED", "DELETED"):
                         self._note(event["object"])

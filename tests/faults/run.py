@@ -2,7 +2,8 @@
 The fault suite, and its figures: ``python -m tests.faults.run [--short] [databases] [-- pytest arguments]``.
 
 The full run kills at least 200 workers over 500 jobs on each database and engine, and takes most of an hour for each
-database; ``--short`` is what CI runs. ``FAULTS_ENGINES``, ``FAULTS_JOBS`` and ``FAULTS_KILLS`` change the size.
+database; ``--short`` is what CI runs. ``FAULTS_ENGINES``, ``FAULTS_JOBS`` and ``FAULTS_KILLS`` change the size, and
+``FAULTS_FLEET_JOBS`` and ``FAULTS_FLEET_KILLS`` that of the run over hosts of four engines at once.
 """
 
 from __future__ import annotations
@@ -16,7 +17,10 @@ from typing import Final
 
 from tests import run
 
-FULL: Final = {"FAULTS_ENGINES": "process,docker", "FAULTS_JOBS": "500", "FAULTS_KILLS": "200"}
+FULL: Final = {
+    "FAULTS_ENGINES": "process,docker", "FAULTS_JOBS": "500", "FAULTS_KILLS": "200", "FAULTS_FLEET_JOBS": "200",
+    "FAULTS_FLEET_KILLS": "50",
+}  # fmt: skip
 SHORT: Final = {"FAULTS_ENGINES": "process,docker", "FAULTS_JOBS": "24", "FAULTS_KILLS": "6"}
 SHORT_TESTS: Final = ("tests/faults/test_kills.py", "tests/faults/test_handover.py")
 COLUMNS: Final = (

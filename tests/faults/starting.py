@@ -1,4 +1,4 @@
-"""Workers under other settings, or with other environments, than those that all fault tests share."""
+"""Workers that run until they are told otherwise, or get a signal at a point of the protocol."""
 
 from __future__ import annotations
 
@@ -11,6 +11,16 @@ from typing import Any
 
 from tests.faults.conftest import FAST
 from tests.processes import spawn
+
+OPTIONS = ("--poll-interval", "0.1", "--concurrency", "8")
+
+
+def start_worker(point: str = "never", count: int = 1, how: str = "KILL", *options: str) -> subprocess.Popen[str]:
+    """A worker that gets the signal ``how`` at ``point``. ``FAULTS_LOGS`` names a folder for what they say."""
+    folder = os.environ.get("FAULTS_LOGS")
+    with open(f"{folder}/worker-{time.time()}" if folder else os.devnull, "w") as output:
+        arguments = ("-m", "tests.faults.worker", point, str(count), how, *OPTIONS, *options)
+        return spawn(*arguments, environment=FAST, stdout=output)
 
 
 def start_worker_with(

@@ -9,8 +9,8 @@ import pytest
 from container_manager import queue_manager
 from container_manager.states import Outcome, Status, StopReason
 from tests.faults.conftest import Bench
+from tests.faults.starting import start_worker
 from tests.faults.test_freezes import is_stopped
-from tests.faults.test_kills import start_worker
 from tests.processes import ending, wait_until
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.faults]

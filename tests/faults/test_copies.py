@@ -23,7 +23,7 @@ from container_manager.models import ContainerJob, ExecutorHost, Installation, J
 from container_manager.specs import ExecutionState, JobSpec
 from container_manager.states import Outcome, Status
 from tests.faults.conftest import FAST, Bench, ProcessBench
-from tests.faults.test_kills import start_worker
+from tests.faults.starting import start_worker
 from tests.processes import ending, spawn, spawn_worker, wait_until
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.faults]

@@ -18,7 +18,7 @@ from container_manager.models import ContainerJob, JobAttempt, Worker
 from container_manager.states import Outcome, Status
 from tests.faults.conftest import Bench, full_run
 from tests.faults.private_postgres import PrivatePostgres
-from tests.faults.test_kills import start_worker
+from tests.faults.starting import start_worker
 from tests.processes import ending, wait_until
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.faults]

@@ -16,8 +16,7 @@ from tests.executors.docker.running import ADDRESS
 from tests.faults.conftest import DockerBench, ProcessBench, full_run
 from tests.faults.engine_events import EngineEvents
 from tests.faults.engine_proxy import EngineProxy, Rule
-from tests.faults.starting import start_worker_with
-from tests.faults.test_kills import start_worker
+from tests.faults.starting import start_worker, start_worker_with
 from tests.processes import ending, wait_until
 
 pytestmark = [

@@ -13,7 +13,7 @@ from container_manager import queue_manager
 from container_manager.models import ContainerJob, JobEvent, Worker
 from container_manager.states import Status, Verb
 from tests.faults.conftest import Bench
-from tests.faults.test_kills import start_worker
+from tests.faults.starting import start_worker
 from tests.processes import ending, wait_until
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.faults]

@@ -11,7 +11,7 @@ from container_manager import queue_manager
 from container_manager.models import ContainerJob, ExecutorHost, JobAttempt
 from container_manager.states import OnLost, Outcome, Status, Verb
 from tests.faults.conftest import FAST, Bench
-from tests.faults.test_kills import start_worker
+from tests.faults.starting import start_worker
 from tests.processes import ending, spawn, wait_until
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.faults]

@@ -17,7 +17,7 @@ from tests.executors.docker.running import ADDRESS
 from tests.faults.conftest import Bench, ProcessBench
 from tests.faults.engine_proxy import EngineProxy
 from tests.faults.private_dockerd import PrivateDockerd
-from tests.faults.test_kills import start_worker
+from tests.faults.starting import start_worker
 from tests.processes import ending, wait_until
 
 pytestmark = [
