@@ -23,7 +23,7 @@ from urllib3.exceptions import HTTPError
 
 from tests import databases
 
-NAMES: Final = (*databases.NAMES, "docker", "podman", "kubernetes", "chromium")
+NAMES: Final = (*databases.NAMES, "docker", "podman", "kubernetes", "chromium", "registry")
 
 
 def is_ci() -> bool:
@@ -94,6 +94,11 @@ def _chromium_absence() -> str:
     return "" if chromium() else "no chromium on the search path, and CHROMIUM names none"
 
 
+def _registry_absence() -> str:
+    """A real registry, as a program that tests start: Debian's package ``docker-registry``."""
+    return "" if shutil.which("docker-registry") else "no docker-registry on the search path"
+
+
 def chromium() -> str:
     """The path of the browser for tests; empty when there is none."""
     return os.environ.get("CHROMIUM", "") or shutil.which("chromium") or ""
@@ -104,6 +109,7 @@ _PROBES: Final[dict[str, Callable[[], str]]] = {
     "podman": _podman_absence,
     "kubernetes": _kubernetes_absence,
     "chromium": _chromium_absence,
+    "registry": _registry_absence,
 }
 
 

@@ -23,11 +23,13 @@ class Declaration:
     default: Any
     check: forms.Check
     help: str
+    is_shown: bool = True
+    """Whether a wrong value may be shown: no, where it may be a secret put there by mistake."""
 
 
-def option(default: Any, check: forms.Check, meaning: str) -> Declared:
+def option(default: Any, check: forms.Check, meaning: str, *, is_shown: bool = True) -> Declared:
     """An option of a subclass of ``Options``. A mutable ``default`` is copied for each instance."""
-    metadata = {"check": check, "help": meaning}
+    metadata = {"check": check, "help": meaning, "is_shown": is_shown}
     if isinstance(default, dict):
         return field(default_factory=default.copy, metadata=metadata)
     return field(default=default, metadata=metadata)
@@ -50,6 +52,7 @@ class Options:
                 known.default if known.default_factory is MISSING else known.default_factory(),
                 known.metadata["check"],
                 known.metadata["help"],
+                known.metadata["is_shown"],
             )
             for known in own
         )
@@ -57,7 +60,7 @@ class Options:
     @classmethod
     def parse(cls, options: Mapping[str, Any]) -> Self:
         """The typed options. ``ValidationError`` with one message per unknown or wrong option, each naming it."""
-        declared = {known.name: known.check for known in cls.declarations()}
+        declared = {known.name: known for known in cls.declarations()}
         problems = [*cls._unknown(options, declared), *_wrong(options, declared)]
         if not problems:
             values: dict[str, Any] = {
@@ -70,7 +73,7 @@ class Options:
         raise ValidationError(problems)
 
     @classmethod
-    def _unknown(cls, options: Mapping[str, Any], declared: Mapping[str, forms.Check]) -> Iterator[str]:
+    def _unknown(cls, options: Mapping[str, Any], declared: Mapping[str, Declaration]) -> Iterator[str]:
         for name in options:
             if name not in declared:
                 near = get_close_matches(name, declared, n=1)
@@ -82,10 +85,10 @@ class Options:
         yield from ()
 
 
-def _wrong(options: Mapping[str, Any], declared: Mapping[str, forms.Check]) -> Iterator[str]:
-    for name, check in declared.items():
-        if name in options and (problem := check(options[name])):
-            yield f"{name!r} {problem}, not {options[name]!r}."
+def _wrong(options: Mapping[str, Any], declared: Mapping[str, Declaration]) -> Iterator[str]:
+    for name, known in declared.items():
+        if name in options and (problem := known.check(options[name])):
+            yield f"{name!r} {problem}, not {options[name]!r}." if known.is_shown else f"{name!r} {problem}."
 
 
 @dataclass(frozen=True, kw_only=True)

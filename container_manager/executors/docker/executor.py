@@ -75,7 +75,7 @@ class DockerExecutor(Executor):
         super().__init__(options, installation=installation)
         self._docker_options = self.options_class.parse(options)
         self._engine = Engine(self._docker_options, self.likely_dialect)
-        self._puller = ImagePuller(self._engine)
+        self._puller = ImagePuller(self._engine, self._docker_options.registries)
         self.max_input_size, self.max_output_size = self._docker_options.size_limits()
         self._seen: dict[str, Observation] = {}
 

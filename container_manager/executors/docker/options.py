@@ -10,6 +10,7 @@ from typing import Any, ClassVar, Final
 from container_manager.executors import forms
 from container_manager.executors.forms import Problem
 from container_manager.executors.options import FileOptions, ResourceOptions, option
+from container_manager.validation import SECRET_REFERENCE
 
 DEFAULT_BASE_URL: Final = "unix:///var/run/docker.sock"
 TLS_KEYS: Final = {"ca_cert": str, "client_cert": str, "client_key": str, "verify": bool}
@@ -73,6 +74,19 @@ def _tls(value: Any) -> Problem:
     )
 
 
+def _registries(value: Any) -> Problem:
+    example = "{'registry.example': {'username': 'robot', 'password': 'env:REG_PASSWORD'}}"
+    if not isinstance(value, dict) or not all(isinstance(given, dict) for given in value.values()):
+        return f"must map registries to their credentials, for example {example}"
+    for registry, given in value.items():
+        if set(given) != {"username", "password"} or not all(isinstance(text, str) and text for text in given.values()):
+            return f"needs a username and a password for {registry!r}, for example {example}"
+        if not SECRET_REFERENCE.fullmatch(given["password"]):
+            # Not shown: it may be the password itself, put here by mistake.
+            return f"has a password for {registry!r} that is no reference, such as env:REG_PASSWORD or file:/path"
+    return None
+
+
 @dataclass(frozen=True, kw_only=True)
 class DockerOptions(ResourceOptions, FileOptions):
     """The options of one Docker host."""
@@ -87,6 +101,12 @@ class DockerOptions(ResourceOptions, FileOptions):
         "seconds for one answer of the engine; a stop takes its grace on top, a pull has limits of its own",
     )
     pull_policy: str = option("missing", forms.OneOf(("missing", "always", "never")), "when an image is pulled")
+    registries: Mapping[str, Mapping[str, str]] = option(
+        {},
+        _registries,
+        "credentials by registry: username, and password as a reference that the worker follows",
+        is_shown=False,
+    )
     network: str = option("bridge", _network, "the network of jobs that name none")
     allowed_networks: tuple[str, ...] = option(
         ("bridge",), _networks, "networks that a job may name, beside none and the host's own"

@@ -6,7 +6,7 @@ import json
 import logging
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 from typing import Any, Final
@@ -60,11 +60,18 @@ class ImagePuller:
     Pulls images for any number of threads.
 
     ``inactivity_seconds`` bounds the silence between two messages of the engine, ``total_seconds`` the whole pull,
-    looked at with each message.
+    looked at with each message. ``registries``: the credentials that the host's options give.
     """
 
-    def __init__(self, engine: Engine, *, inactivity_seconds: float = 120.0, total_seconds: float = 600.0) -> None:
-        self._engine = engine
+    def __init__(
+        self,
+        engine: Engine,
+        registries: Mapping[str, Mapping[str, str]],
+        *,
+        inactivity_seconds: float = 120.0,
+        total_seconds: float = 600.0,
+    ) -> None:
+        self._engine, self._registries = engine, registries
         self._inactivity_seconds = inactivity_seconds
         self._total_seconds = total_seconds
         self._running: dict[str, Future[None]] = {}
@@ -74,8 +81,8 @@ class ImagePuller:
         """
         The engine has ``image`` as its registry has it now. Waits for a pull of it that another thread began.
 
-        ``ImageNotFoundError``, ``ImagePullError``, ``SpecificationError`` for what is no image name, or
-        ``ExecutorUnavailableError``.
+        ``ImageNotFoundError``, ``ImagePullError``, ``SpecificationError`` for what is no image name, ``SecretError``,
+        or ``ExecutorUnavailableError``.
         """
         with self._lock:
             running = self._running.get(image)
@@ -110,7 +117,7 @@ class ImagePuller:
             raise SpecificationError(f"{image!r} is not the name of an image: {error}") from error
         # Without a tag the engine would pull all of them.
         params = {"fromImage": repository, "tag": tag or "latest"}
-        headers = registry_header(registry)
+        headers = registry_header(registry, self._registries)
         with self._engine.calling(f"pull {image}") as client:
             try:
                 with stream(

@@ -187,7 +187,8 @@ def test_a_pull_that_stands_still_or_takes_too_long_is_given_up(
 ) -> None:
     if words.startswith("no progress"):
         registry.gate.clear()
-    puller = ImagePuller(Engine(DockerOptions(base_url=ADDRESS)), inactivity_seconds=limits[0], total_seconds=limits[1])
+    engine = Engine(DockerOptions(base_url=ADDRESS))
+    puller = ImagePuller(engine, {}, inactivity_seconds=limits[0], total_seconds=limits[1])
     began = time.monotonic()
     with pytest.raises(ImagePullError, match=words):
         puller.pull(image)
