@@ -14,10 +14,13 @@ from django.core.exceptions import SuspiciousFileOperation, ValidationError
 from django.core.files import File
 from django.core.files.storage import InvalidStorageError, Storage, storages
 from django.db.models.fields.files import FieldFile
+from django.utils import timezone
 from django.utils.text import get_valid_filename
 from uuid_utils.compat import uuid7
 
+from container_manager.models import ContainerJob, Installation
 from container_manager.models.file import OWN_FOLDER
+from container_manager.models.job_queryset import JobQuerySet
 
 LONGEST_NAME: Final = 255
 RESERVED_OUTPUT: Final = "result.json"
@@ -65,7 +68,8 @@ class InputFile(forms.FileField):
         """``found`` in a storage: where it is, or as a copy under a name of its own."""
         if isinstance(found, StoredInput):
             return found
-        target = f"{OWN_FOLDER}inputs/{uuid7().hex}/{file_name(found)}"
+        folder = inputs_folder(Installation.current(JobQuerySet(ContainerJob).write_alias).identifier)
+        target = f"{folder}/{timezone.now():%Y%m%d}/{uuid7().hex}/{file_name(found)}"
         if isinstance(found, Path):
             with found.open("rb") as file:
                 return StoredInput(self.storage, storages[self.storage].save(target, File(file)))
@@ -90,6 +94,11 @@ class OutputFile:
             yield f"OutputFile({self.path!r}): give a path within the output folder, such as 'clip.mp4'."
         if self.path == RESERVED_OUTPUT:
             yield f"OutputFile({self.path!r}): that one is job.result, without being declared."
+
+
+def inputs_folder(installation: str) -> str:
+    """Where copies of inputs are in each storage: a folder for each day, and in that one for each copy."""
+    return f"{OWN_FOLDER}inputs/{installation}"
 
 
 def input_plan(name: str, stored: StoredInput) -> dict[str, str]:

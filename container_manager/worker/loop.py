@@ -31,6 +31,7 @@ from container_manager.worker.rescue import Rescuer
 from container_manager.worker.retention import BATCH, Retention
 from container_manager.worker.rollup import Rollup
 from container_manager.worker.stops import requested_stops
+from container_manager.worker.stray_inputs import StrayInputs
 from container_manager.worker.sweep import Sweep
 from container_manager.worker.unserved import tell_of_unserved_queues
 
@@ -100,6 +101,7 @@ class WorkerLoop:
         self._rollup.open()
         if not self.options.drain:
             self._listener.start()
+        self._stray_inputs = StrayInputs(self.installation.identifier, self.using)
         logger.info("worker %s on %s", self.id, self.options.node, extra={"worker": str(self.id)})
         try:
             self._work()
@@ -109,6 +111,7 @@ class WorkerLoop:
             self._heartbeat.stop()
             handover.leave(list(self._runners.values()), self.id, self.using)
             self._rollup.close()
+            self._stray_inputs.close()
 
     def _work(self) -> None:
         failures = 0
@@ -339,6 +342,8 @@ class WorkerLoop:
     def _prune(self) -> None:
         heartbeat.clear_dead_workers(self.using)
         self._rollup.prune()
+        if self._is_in_place:
+            self._stray_inputs.tick()
         if any(count >= BATCH for count in self._retention.prune_some().values()):
             self._due["retention"] = time.monotonic() + 1.0
 

@@ -2,21 +2,27 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 from collections.abc import Callable
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 from django.core.files.base import ContentFile
 from django.core.files.storage import default_storage, storages
+from django.db import transaction
+from django.utils import timezone
 
 from container_manager import queue_manager
 from container_manager.exceptions import JobFailedError, JobValidationError
 from container_manager.executors.fake import FakeEngine, Script
-from container_manager.models import ContainerJob, ExecutorHost, JobEvent, JobFile
+from container_manager.models import ContainerJob, ExecutorHost, Installation, JobEvent, JobFile
 from container_manager.states import Outcome, Status, Verb
 from container_manager.worker.retention import Retention
+from container_manager.worker.stray_inputs import StrayInputs
+from tests.processes import wait_until
 from tests.video.container_jobs import PLANTED, MakeThumbnail, Transcode
 from tests.video.models import Upload
 
@@ -296,6 +302,38 @@ def test_retention_deletes_the_files_with_their_jobs_and_never_the_users_own(
     assert not JobFile.objects.exists()
     assert stored(media) == []
     assert Path(film.file.path).read_bytes() == b"some film"
+
+
+def test_a_copy_whose_job_was_rolled_back_is_swept_after_its_grace_and_no_other(
+    fake_host: ExecutorHost, media: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def queue_and_roll_back(content: bytes) -> None:
+        with contextlib.suppress(InterruptedError), transaction.atomic():
+            Transcode.queue(video=ContentFile(content, name="a.mov"))
+            raise InterruptedError
+
+    installation = Installation.current("default").identifier
+    now = timezone.now()
+    with monkeypatch.context() as past:
+        past.setattr("container_manager.definitions.files.timezone.now", lambda: now - timedelta(days=3))
+        queue_and_roll_back(b"old")
+        kept = Transcode.queue(video=ContentFile(b"kept", name="a.mov"))
+        other = stored(media)[0].parents[2].with_name("another")
+        (other / "20200101" / "x").mkdir(parents=True)
+        (other / "20200101" / "x" / "b.mov").write_bytes(b"another installation's")
+    queue_and_roll_back(b"new")
+    assert sorted(map(Path.read_bytes, stored(media))) == [b"another installation's", b"kept", b"new", b"old"]
+
+    strays = StrayInputs(installation, "default")
+
+    def is_swept() -> bool:
+        strays.tick()
+        return b"old" not in map(Path.read_bytes, stored(media))
+
+    wait_until(is_swept, what="the end of the stray input")
+    strays.close()
+    assert sorted(map(Path.read_bytes, stored(media))) == [b"another installation's", b"kept", b"new"]
+    assert content(kept, "video") == b"kept"
 
 
 def test_a_storage_that_is_down_keeps_the_rows_that_name_its_files(
