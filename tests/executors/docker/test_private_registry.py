@@ -40,7 +40,8 @@ def registry(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     (folder / "htpasswd").write_text(f"robot:{HASH}\n")
     (folder / "config.yml").write_text(CONFIGURATION.format(folder=folder, address=address))
     with (folder / "log").open("w") as log:
-        server = subprocess.Popen(["docker-registry", "serve", str(folder / "config.yml")], stdout=log, stderr=log)
+        command = ["docker-registry", "serve", str(folder / "config.yml")]
+        server = subprocess.Popen(command, stdout=log, stderr=log, text=True)
         with ending(server):
             wait_until(lambda: listens(address) or server.poll() is not None, what="the registry")
             assert server.poll() is None, (folder / "log").read_text()
