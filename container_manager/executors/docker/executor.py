@@ -30,6 +30,7 @@ from container_manager.executors.docker.observation import (
     NOT_FOUND,
     measured,
     observe_container,
+    observe_listed,
 )
 from container_manager.executors.docker.options import DockerOptions, PodmanOptions
 from container_manager.executors.docker.pull import ImagePuller
@@ -179,7 +180,8 @@ class DockerExecutor(Executor):
         for item in listed:
             name = item["Names"][0].removeprefix("/") if item["Names"] else item["Id"]
             if names is None or name in names:
-                seen = self._remembered(item) or self._look(item["Id"])
+                unstarted = observe_listed(item, self._engine.dialect)
+                seen = unstarted or self._remembered(item) or self._look(item["Id"])
                 if seen is not None:
                     observations.append(seen)
         return observations

@@ -61,6 +61,29 @@ def observe_container(found: Mapping[str, Any], dialect: Dialect) -> Observation
     )
 
 
+def observe_listed(item: Mapping[str, Any], dialect: Dialect) -> Observation | None:
+    """
+    What one item of the engine's list is, if that says all there is to know: of what was not started.
+
+    A closer look at such a container waits for as long as its start takes, should one be under way.
+    """
+    if dialect.states.get(item["State"]) is not ExecutionState.CREATED or not item["Names"]:
+        return None
+    handle = Handle(item["Names"][0].removeprefix("/"), item["Id"])
+    labels = item["Labels"] or {}
+    owner = _owner(handle.name, labels)
+    if owner is None:
+        return None
+    return Observation(
+        handle=handle,
+        installation=labels[LABEL_INSTALLATION],
+        job_id=owner[0],
+        attempt=owner[1],
+        state=ExecutionState.CREATED,
+        created_at=datetime.fromtimestamp(item["Created"], UTC),
+    )
+
+
 def _owner(name: str, labels: Mapping[str, str]) -> tuple[UUID, int] | None:
     """Job and attempt, when labels and name agree: an image may carry labels like ours into any container."""
     try:

@@ -9,7 +9,7 @@ import textwrap
 import threading
 from collections.abc import Iterator
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from uuid import uuid4
 
 import pytest
@@ -161,7 +161,12 @@ def test_a_list_tells_the_same_as_a_look(executor: DockerExecutor) -> None:
             running: (ExecutionState.RUNNING, None),
             failed: (ExecutionState.EXITED, 3),
         }
-        assert all(executor.observe([handle]) == [listed[handle]] for handle in listed)
+        for handle, seen in listed.items():
+            (looked_at,) = executor.observe([handle])
+            assert seen.created_at is not None
+            assert looked_at.created_at is not None
+            assert abs(seen.created_at - looked_at.created_at) < timedelta(seconds=1)
+            assert replace(looked_at, created_at=seen.created_at) == seen
         assert {seen.handle for seen in executor.observe([created, failed])} == {created, failed}
     executor.stop(running, 0)
     assert {seen.handle: seen.state for seen in executor.observe()}[running] is ExecutionState.EXITED
