@@ -39,7 +39,7 @@ def explain(outcome: Outcome, seen: Observation) -> str:
     if outcome is Outcome.OOM:
         return "Killed by the kernel: it needed more memory than its limit."
     if outcome is Outcome.TIMEOUT:
-        return "Stopped: it ran longer than timeout_seconds, its own or its host's."
+        return "Stopped: it ran longer than its time limit."
     if outcome is Outcome.CANCELLED:
         return "Stopped: it was cancelled."
     return _exit_text(seen.exit_code)
