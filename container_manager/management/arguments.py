@@ -17,7 +17,7 @@ from container_manager.filtering import JobFilter
 from container_manager.states import Outcome, Status
 
 _UNITS: Final = {"s": 1, "m": 60, "h": 3_600, "d": 86_400}
-ID_HELP: Final = "The first or last characters of its id; tables show the last twelve."
+ID_HELP: Final = "The first or last characters of its id, or the first of the twelve that tables show."
 
 
 def add_filters(parser: CommandParser) -> None:

@@ -95,6 +95,7 @@ def test_a_job_is_found_by_the_beginning_or_the_end_of_its_id(containers: Contai
     answer = containers("show", text[:4])
     assert answer.code == exits.NOT_FOUND
     assert all(short_id(other.pk) in answer.err for other in [job, *others])
+    assert containers("show", short_id(job.pk)[:8], "--json").json["job"]["id"] == str(job.pk)
     for nothing in ("ffffffffffff", "not-an-id", "", "%"):
         assert containers("show", nothing).code == exits.NOT_FOUND
 

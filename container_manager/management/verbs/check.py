@@ -87,7 +87,7 @@ def _settings(using: str) -> Iterator[Result]:
         level = Level.FAIL if message.is_serious() else Level.WARN
         yield Result("settings", level, f"{message.msg} {message.hint or ''}".strip())
     if not ours:
-        yield Result("settings", Level.OK, "")
+        yield Result("settings", Level.OK, "in order")
 
 
 def _hosts(using: str, installation: str) -> Iterator[Result]:
