@@ -89,7 +89,7 @@ migrations: setup ## No model change without its migration
 
 check: lint types layers migrations test ## All that CI runs
 
-bench: $(VENV_BENCH)/.ready ## Measure against the peers: Q=drain N=20000 ROUNDS=3 DATABASE=postgres; on a quiet machine
+bench: $(VENV_BENCH)/.ready ## Measure against the peers: an hour at most; Q=drain N=20000 ROUNDS=3 DATABASE=postgres, ARGS=--full
 	$(VENV_BENCH)/bin/python -m bench.run $(if $(Q),--question $(Q)) $(if $(N),--size $(N)) \
 		$(if $(ROUNDS),--rounds $(ROUNDS)) $(if $(DATABASE),--database $(DATABASE)) $(ARGS)
 
@@ -98,6 +98,7 @@ $(VENV_BENCH)/.ready: bench/requirements.txt pyproject.toml
 	"$$python" -m venv $(VENV_BENCH)
 	$(VENV_BENCH)/bin/python -m pip install -q -r bench/requirements.txt
 	$(VENV_BENCH)/bin/python -m pip install -q --no-deps -e .
+	@scripts/mysqlclient $(VENV_BENCH)/bin/python
 	@touch $@
 
 faults: setup ## The suite that kills and breaks things on purpose: an hour for each database; ARGS="postgres -- -k kill"

@@ -7,6 +7,7 @@ connecting are measured and several processes start together. What it returns is
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import json
 import logging
@@ -19,6 +20,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import django
+import psutil
 
 ROOT: Final = Path(__file__).resolve().parent.parent
 READY, ANSWER = "bench: ready", "bench: answer "
@@ -84,9 +86,13 @@ class Child:
         return answer
 
     def kill(self) -> None:
-        """It is gone, whatever it was doing."""
+        """It is gone with its own children, whatever it was doing."""
         if self._process.poll() is None:
+            family = psutil.Process(self.pid).children(recursive=True)
             self._process.kill()
+            for process in family:
+                with contextlib.suppress(psutil.NoSuchProcess):
+                    process.kill()
             self._process.wait(timeout=30)
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import random
 from collections.abc import Iterator
 from typing import Any, Final
 
@@ -21,6 +23,11 @@ def queued_job(**fields: Any) -> ContainerJob:
     job = ContainerJob(**{"command": "true", "status": Status.QUEUED, "queued_at": timezone.now(), **fields})
     job.prepare_insert()
     return job
+
+
+def text_of(length: int) -> str:
+    """As long as that, the same each time, and not to be compressed much."""
+    return base64.b64encode(random.Random(length).randbytes(length))[:length].decode()  # noqa: S311
 
 
 def row_of(instance: models.Model) -> dict[str, Any]:

@@ -1,8 +1,9 @@
 """
 Measure: ``python -m bench.run [--question drain] [--size 20000] [--rounds 3] [--database mariadb]``.
 
-Without a question all are asked, in their order, each on every database that it knows. A question
-that was asked keeps its results until it is asked again, so a run may be broken off at any time.
+Without a question all are asked, in their order, each on every database that it knows, in small: ``--full``
+is what the targets are about. A question that was asked keeps its results until it is asked again, so a run
+may be broken off at any time.
 """
 
 from __future__ import annotations
@@ -11,13 +12,14 @@ import argparse
 import importlib
 import os
 import sys
+import time
 from collections.abc import Sequence
 
 import django
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
-from bench import machine, plot, results, table
+from bench import machine, plot, results, table, targets
 from bench.child import BenchError
 from bench.questions import ORDER
 from bench.questions.question import Cell, Options, Question
@@ -60,6 +62,8 @@ def ask(question: Question, options: Options, command: str, console: Console) ->
             result.rows = list(rows.values())
             progress.update(bar, total=len(cells) * options.rounds)
             for number in range(options.rounds):
+                if number and time.monotonic() > options.until:
+                    break
                 for cell in in_turns(cells, number):
                     progress.update(bar, description=f"{question.name} on {options.kind}: {cell.case}, {cell.system}")
                     measure(cell, rows[cell.system, cell.case], console)
@@ -83,11 +87,12 @@ def report() -> None:
     order = {name: position for position, name in enumerate(ORDER)}
     known.sort(key=lambda result: (order.get(result.question, len(order)), result.kind != "postgres", result.kind))
     table.write(known)
+    targets.write(known)
     for result in known:
         plot.draw(result)
 
 
-def main(arguments: Sequence[str]) -> int:
+def read(arguments: Sequence[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="bench", description="Questions: " + ", ".join(ORDER))
     parser.add_argument("--question", "-q", action="append", choices=ORDER, help="once or several times; default: all")
     parser.add_argument("--size", "-n", type=int, help="instead of the question's own")
@@ -95,37 +100,58 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("--database", "-d", action="append", choices=["postgres", "mariadb", "sqlite"])
     parser.add_argument("--system", "-s", action="append", default=[], help="only these systems")
     parser.add_argument("--limit", type=float, default=600.0, help="seconds that one cell of one round may take")
+    parser.add_argument("--full", action="store_true", help="the sizes and rounds of the targets: hours")
+    parser.add_argument("--minutes", type=float, help="nothing new begins after that; default: 60, in full 300")
     parser.add_argument("--list", action="store_true", help="what each question asks and how long it takes")
-    parser.add_argument("--report", action="store_true", help="write table and drawings again, measure nothing")
-    chosen = parser.parse_args(arguments)
-    console = Console()
-    if chosen.list:
-        for name in ORDER:
-            question = load(name)
-            console.print(
-                f"[bold]{name}[/]: {question.title}. At most {question.bound}, on {', '.join(question.kinds)}."
-            )
-        return 0
-    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "bench.settings")
-    django.setup()
-    troubles = 0
-    for name in [] if chosen.report else chosen.question or ORDER:
+    parser.add_argument("--report", action="store_true", help="write tables and drawings again, measure nothing")
+    return parser.parse_args(arguments)
+
+
+def describe(console: Console) -> None:
+    for name in ORDER:
         question = load(name)
-        for kind in question.kinds:
-            if chosen.database and kind not in chosen.database:
+        console.print(
+            f"[bold]{name}[/]: {question.title}. On {', '.join(question.kinds)}; in full {question.bound} at most."
+        )
+
+
+def ask_all(chosen: argparse.Namespace, console: Console) -> int:
+    """Everything that was chosen is asked, or the time is over; returns how many cells were in trouble."""
+    minutes = chosen.minutes or (300 if chosen.full else 60)
+    until = time.monotonic() + 60 * minutes
+    console.print(f"Nothing new begins after {minutes:g} minutes; what was measured by then is kept.")
+    troubles = 0
+    for name in chosen.question or ORDER:
+        question = load(name)
+        for kind in [kind for kind in question.kinds if not chosen.database or kind in chosen.database]:
+            if time.monotonic() > until:
+                console.print(f"{name} on {kind}: not asked, the {minutes:g} minutes are over.")
                 continue
             if cause := databases.absence(kind):
                 console.print(f"{name} on {kind}: skipped, no answer: {cause}")
                 continue
             options = Options(
-                size=chosen.size or question.size_on(kind), rounds=chosen.rounds or question.rounds, kind=kind,
-                limit=chosen.limit, systems=tuple(chosen.system),
+                size=chosen.size or question.size_on(kind, is_full=chosen.full),
+                rounds=chosen.rounds or question.rounds_of(is_full=chosen.full), kind=kind,
+                limit=chosen.limit, until=until, systems=tuple(chosen.system),
             )  # fmt: skip
             asked = f"make bench Q={name} N={options.size} ROUNDS={options.rounds} DATABASE={kind}"
             result = ask(question, options, asked, console)
             troubles += sum(bool(row.trouble) for row in result.rows)
             console.print(table.section(result), markup=False, highlight=False)
             report()
+    return troubles
+
+
+def main(arguments: Sequence[str]) -> int:
+    chosen = read(arguments)
+    console = Console()
+    if chosen.list:
+        describe(console)
+        return 0
+    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "bench.settings")
+    django.setup()
+    troubles = 0 if chosen.report else ask_all(chosen, console)
     report()
     return 1 if troubles else 0
 

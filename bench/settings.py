@@ -12,12 +12,14 @@ USE_TZ = True
 TIME_ZONE = "UTC"
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
+_ADMIN = ["django.contrib.admin", "django.contrib.sessions", "django.contrib.messages", "django.contrib.staticfiles"]
 APPS_OF = {
     "procrastinate": ["procrastinate.contrib.django"],
     "django_tasks_db": ["django_tasks", "django_tasks_db"],
     "django_q2": ["django_q"],
+    "own_reading": [*_ADMIN, "container_manager"],
 }
-"""What a peer's documentation has one add."""
+"""What a peer's documentation has one add, and the admin where its pages are measured."""
 
 INSTALLED_APPS = [
     "django.contrib.contenttypes",
@@ -38,3 +40,25 @@ Q_CLUSTER = {
     "save_limit": 0,
     "log_level": "ERROR",
 }
+
+if os.environ.get("BENCH_SYSTEM") == "own_reading":
+    ROOT_URLCONF = "bench.urls"
+    STATIC_URL = "static/"
+    MIDDLEWARE = [
+        "django.contrib.sessions.middleware.SessionMiddleware",
+        "django.middleware.csrf.CsrfViewMiddleware",
+        "django.contrib.auth.middleware.AuthenticationMiddleware",
+        "django.contrib.messages.middleware.MessageMiddleware",
+    ]
+    _PROCESSORS = [
+        "django.template.context_processors.request",
+        "django.contrib.auth.context_processors.auth",
+        "django.contrib.messages.context_processors.messages",
+    ]
+    TEMPLATES = [
+        {
+            "BACKEND": "django.template.backends.django.DjangoTemplates",
+            "APP_DIRS": True,
+            "OPTIONS": {"context_processors": _PROCESSORS},
+        }
+    ]

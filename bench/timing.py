@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 
@@ -19,3 +20,20 @@ def wait_while(condition: Callable[[], object], pause: float = 0.05) -> None:
     """Returns as soon as ``condition()`` is false."""
     while condition():
         time.sleep(pause)
+
+
+def each_timed(start_line: Callable[[], None], count: int, work: Callable[[], object]) -> dict[str, float]:
+    """``work`` was done ``count`` times from the start line on; percentiles of its milliseconds."""
+    start_line()
+    taken = []
+    for _ in range(count):
+        began = time.perf_counter()
+        work()
+        taken.append((time.perf_counter() - began) * 1_000)
+    return percentiles(taken)
+
+
+def percentiles(values: Sequence[float]) -> dict[str, float]:
+    """The nearest ranks ``p50`` and ``p99``."""
+    ranked = sorted(values)
+    return {f"p{percent}": ranked[math.ceil(percent / 100 * len(ranked)) - 1] for percent in (50, 99)}

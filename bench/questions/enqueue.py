@@ -50,6 +50,7 @@ QUESTION = Question(
     metrics={"per_second": "jobs/s"},
     bound="10 minutes",
     size=2_000,
+    quick=500,
     rounds=3,
     cells=cells,
     notes=(

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import Any
 
 Values = Mapping[str, float]
+QUICK_ROUNDS = 2
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -18,6 +20,8 @@ class Options:
     rounds: int
     kind: str
     limit: float = 600.0
+    until: float = math.inf
+    """The monotonic time after which no further round begins."""
     systems: tuple[str, ...] = ()
 
     def wants(self, system: str) -> bool:
@@ -36,7 +40,8 @@ class Cell:
 @dataclass(frozen=True, kw_only=True)
 class Question:
     """
-    ``metrics``: heading of each value, the first is drawn. ``bound``: how long the default run takes at most.
+    ``metrics``: heading of each value, the first is drawn. ``size`` and ``rounds`` are those of a full run, which
+    takes ``bound`` at most on a quiet machine with two cores; ``quick`` is the size otherwise.
 
     ``cells`` sets up what the rounds share, and takes it down. ``notes`` are what a reader has to know.
     """
@@ -46,6 +51,7 @@ class Question:
     metrics: Mapping[str, str]
     bound: str
     size: int
+    quick: int
     rounds: int
     cells: Callable[[Options], AbstractContextManager[list[Cell]]]
     kinds: tuple[str, ...] = ("postgres",)
@@ -54,8 +60,12 @@ class Question:
     notes: tuple[str, ...] = ()
     facts: dict[str, Any] = field(default_factory=dict)
 
-    def size_on(self, kind: str) -> int:
-        return self.size if kind == "postgres" or self.size_elsewhere is None else self.size_elsewhere
+    def size_on(self, kind: str, *, is_full: bool) -> int:
+        size = self.size if kind == "postgres" or self.size_elsewhere is None else self.size_elsewhere
+        return size if is_full else min(size, self.quick)
+
+    def rounds_of(self, *, is_full: bool) -> int:
+        return self.rounds if is_full else min(self.rounds, QUICK_ROUNDS)
 
 
 CellSource = Callable[[Options], Iterator[list[Cell]]]

@@ -14,7 +14,9 @@ import redis
 from celery.worker import state
 from django.conf import settings
 
+from bench import noting
 from bench.child import StartLine
+from bench.noting import Notes, When
 from bench.timing import timed, wait_while
 
 TITLE = "Celery (Redis)"
@@ -30,6 +32,11 @@ broker = redis.Redis.from_url(URL)
 @app.task(name="noop")
 def noop(number: int) -> None:
     return None
+
+
+@app.task(name="note")
+def note(path: str) -> None:
+    noting.note(path)
 
 
 def version() -> str:
@@ -80,3 +87,19 @@ def drain(start_line: StartLine, count: int) -> dict[str, Any]:
 
 def unfinished(_: StartLine) -> dict[str, int]:
     return {"count": int(broker.llen(QUEUE))}
+
+
+def serve(start_line: StartLine) -> None:
+    """Until it is killed."""
+    start_line()
+    app.Worker(pool="solo", queues=[QUEUE], without_gossip=True, without_mingle=True, loglevel="ERROR").start()
+
+
+def pick_up(start_line: StartLine, path: str, count: int) -> dict[str, float]:
+    notes = Notes(path)
+
+    def queue() -> When:
+        note.delay(path)
+        return notes.expect()
+
+    return noting.pick_up(start_line, count, queue)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from importlib.metadata import version as version_of
 from typing import Any
 
@@ -11,7 +12,9 @@ from django_q.cluster import Cluster
 from django_q.models import OrmQ
 from django_q.tasks import async_task
 
+from bench import noting
 from bench.child import StartLine
+from bench.noting import Notes, When
 from bench.timing import timed, wait_while
 
 TITLE = "django-q2"
@@ -70,3 +73,22 @@ def drain(start_line: StartLine, count: int) -> dict[str, Any]:
 
 def unfinished(_: StartLine) -> dict[str, int]:
     return {"count": OrmQ.objects.count()}
+
+
+def serve(start_line: StartLine) -> None:
+    """Until it is killed."""
+    cluster = Cluster()
+    connections.close_all()  # its processes are forked
+    start_line()
+    cluster.start()
+    threading.Event().wait()
+
+
+def pick_up(start_line: StartLine, path: str, count: int) -> dict[str, float]:
+    notes = Notes(path)
+
+    def queue() -> When:
+        async_task("bench.noting.note", path)
+        return notes.expect()
+
+    return noting.pick_up(start_line, count, queue)

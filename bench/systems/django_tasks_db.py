@@ -10,7 +10,9 @@ from django.db import transaction
 from django_tasks import task
 from django_tasks_db.models import DBTaskResult
 
+from bench import noting
 from bench.child import StartLine
+from bench.noting import Notes, When
 from bench.timing import timed
 
 TITLE = "django-tasks-db"
@@ -19,6 +21,11 @@ TITLE = "django-tasks-db"
 @task()
 def noop(number: int) -> None:
     return None
+
+
+@task()
+def note(path: str) -> None:
+    noting.note(path)
 
 
 def version() -> str:
@@ -64,3 +71,19 @@ def drain(start_line: StartLine, count: int) -> dict[str, Any]:
 
 def unfinished(_: StartLine) -> dict[str, int]:
     return {"count": DBTaskResult.objects.exclude(status="SUCCESSFUL").count()}
+
+
+def serve(start_line: StartLine) -> None:
+    """Until it is killed; with its own interval."""
+    start_line()
+    call_command("db_worker", startup_delay=False, verbosity=0)
+
+
+def pick_up(start_line: StartLine, path: str, count: int) -> dict[str, float]:
+    notes = Notes(path)
+
+    def queue() -> When:
+        note.enqueue(path=path)
+        return notes.expect()
+
+    return noting.pick_up(start_line, count, queue)

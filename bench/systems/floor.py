@@ -19,7 +19,7 @@ from psycopg import sql
 from uuid_utils.compat import uuid7
 
 from bench.child import StartLine
-from bench.rows import ATTEMPTS, EVENTS, JOBS, event_row, insert_statement, queued_job, row_of
+from bench.rows import ATTEMPTS, EVENTS, JOBS, event_row, insert_statement, queued_job, row_of, text_of
 from bench.timing import timed
 from container_manager.models import ContainerJob, ExecutorHost, JobAttempt
 from container_manager.states import TERMINAL, Verb
@@ -98,8 +98,8 @@ def enqueue_one_in_transaction(start_line: StartLine, count: int) -> dict[str, A
         return timed(start_line, count, work)
 
 
-def enqueue_bulk(start_line: StartLine, count: int) -> dict[str, Any]:
-    job, event, _, _ = _templates()
+def enqueue_bulk(start_line: StartLine, count: int, **fields: Any) -> dict[str, Any]:
+    job, event, _, _ = _templates(**fields)
     with driver() as session:
 
         def work() -> None:
@@ -111,7 +111,9 @@ def enqueue_bulk(start_line: StartLine, count: int) -> dict[str, Any]:
         return timed(start_line, count, work)
 
 
-fill = enqueue_bulk
+def fill(start_line: StartLine, count: int, environment_bytes: int = 0) -> dict[str, Any]:
+    fields = {"environment": {"DATA": text_of(environment_bytes)}} if environment_bytes else {}
+    return enqueue_bulk(start_line, count, **fields)
 
 
 def drain(start_line: StartLine, count: int) -> dict[str, Any]:
@@ -150,8 +152,8 @@ def _claim(session: psycopg.Connection[Any], worker: UUID, template: dict[str, A
         return ids
 
 
-def _templates() -> tuple[dict[str, Any], dict[str, Any], str, str]:
-    instance = queued_job()
+def _templates(**fields: Any) -> tuple[dict[str, Any], dict[str, Any], str, str]:
+    instance = queued_job(**fields)
     job, event = row_of(instance), event_row(instance, Verb.QUEUE.value)
     return job, event, insert_statement(JOBS, list(job)), insert_statement(EVENTS, list(event))
 

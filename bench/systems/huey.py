@@ -9,7 +9,9 @@ from django.conf import settings
 from huey import PostgresHuey
 from huey.consumer import Consumer
 
+from bench import noting
 from bench.child import StartLine
+from bench.noting import Notes, When
 from bench.timing import timed, wait_while
 
 TITLE = "huey"
@@ -30,6 +32,11 @@ done: list[int] = []
 @queue.task()
 def noop(number: int) -> None:
     done.append(number)
+
+
+@queue.task()
+def note(path: str) -> None:
+    noting.note(path)
 
 
 def version() -> str:
@@ -69,3 +76,19 @@ def drain(start_line: StartLine, count: int) -> dict[str, Any]:
 
 def unfinished(_: StartLine) -> dict[str, int]:
     return {"count": queue.pending_count()}
+
+
+def serve(start_line: StartLine) -> None:
+    """Until it is killed; with its own intervals."""
+    start_line()
+    Consumer(queue, workers=1, periodic=False).run()
+
+
+def pick_up(start_line: StartLine, path: str, count: int) -> dict[str, float]:
+    notes = Notes(path)
+
+    def send() -> When:
+        note(path)
+        return notes.expect()
+
+    return noting.pick_up(start_line, count, send)

@@ -9,14 +9,17 @@ from django.db import transaction
 
 import container_manager
 from bench.child import StartLine
+from bench.rows import text_of
 from bench.timing import timed
 from container_manager import queue_manager
+from container_manager.executors.fake import Script
 from container_manager.models import ContainerJob, ExecutorHost
 from container_manager.states import TERMINAL
 from container_manager.worker import WorkerLoop, WorkerOptions
 
 TITLE = "container_manager"
 IN_HAND = 100
+AT_ONCE = 10_000
 
 
 def version() -> str:
@@ -66,10 +69,17 @@ def enqueue_bulk(start_line: StartLine, count: int) -> dict[str, Any]:
     )
 
 
-def fill(start_line: StartLine, count: int) -> dict[str, Any]:
-    return timed(
-        start_line, count, lambda: queue_manager.queue_jobs([ContainerJob(command="true") for _ in range(count)])
-    )
+def fill(start_line: StartLine, count: int, environment_bytes: int = 0, output_bytes: int = 0) -> dict[str, Any]:
+    """With ``environment_bytes``, a variable of that size; with ``output_bytes``, jobs that print so much."""
+    fields: dict[str, Any] = {"command": Script(flood_bytes=output_bytes).command() if output_bytes else "true"}
+    if environment_bytes:
+        fields["environment"] = {"DATA": text_of(environment_bytes)}
+
+    def work() -> None:
+        for start in range(0, count, AT_ONCE):
+            queue_manager.queue_jobs([ContainerJob(**fields) for _ in range(min(AT_ONCE, count - start))])
+
+    return timed(start_line, count, work)
 
 
 def drain(start_line: StartLine, count: int) -> dict[str, Any]:

@@ -14,7 +14,9 @@ from pgqueuer.models import Job
 from pgqueuer.queries import Queries, SyncQueries
 from pgqueuer.types import QueueExecutionMode
 
+from bench import noting
 from bench.child import StartLine
+from bench.noting import Notes, When
 from bench.timing import timed
 
 TITLE = "pgqueuer"
@@ -104,3 +106,32 @@ def unfinished(_: StartLine) -> dict[str, int]:
     with psycopg.connect(**parameters()) as connection:
         row = connection.execute("SELECT count(*) FROM pgqueuer").fetchone()
     return {"count": row[0] if row else 0}
+
+
+def serve(start_line: StartLine) -> None:
+    """Until it is killed."""
+
+    async def run() -> None:
+        async with await psycopg.AsyncConnection.connect(**parameters()) as connection:
+            queuer = PgQueuer.from_psycopg_connection(connection)
+
+            @queuer.entrypoint("note")
+            async def note(job: Job) -> None:
+                noting.note((job.payload or b"").decode())
+
+            start_line()
+            await queuer.qm.run(batch_size=IN_HAND)
+
+    asyncio.run(run())
+
+
+def pick_up(start_line: StartLine, path: str, count: int) -> dict[str, float]:
+    notes = Notes(path)
+    with psycopg.connect(**parameters()) as connection:
+        queries = SyncQueries(SyncPsycopgDriver(connection))
+
+        def queue() -> When:
+            queries.enqueue("note", path.encode())
+            return notes.expect()
+
+        return noting.pick_up(start_line, count, queue)

@@ -10,7 +10,9 @@ from django.db import connection, transaction
 from procrastinate.contrib.django import app
 from procrastinate.contrib.django.models import ProcrastinateJob
 
+from bench import noting
 from bench.child import StartLine
+from bench.noting import Notes, When
 from bench.timing import timed
 
 TITLE = "procrastinate"
@@ -20,6 +22,11 @@ IN_HAND = 100
 @app.task(name="noop")
 async def noop(number: int) -> None:
     return None
+
+
+@app.task(name="note")
+async def note(path: str) -> None:
+    noting.note(path)
 
 
 def version() -> str:
@@ -71,3 +78,21 @@ def drain(start_line: StartLine, count: int) -> dict[str, Any]:
 
 def unfinished(_: StartLine) -> dict[str, int]:
     return {"count": ProcrastinateJob.objects.exclude(status="succeeded").count()}
+
+
+def serve(start_line: StartLine) -> None:
+    """Until it is killed."""
+    worker_app = app.with_connector(app.connector.get_worker_connector())  # type: ignore[attr-defined]
+    connection.close()
+    start_line()
+    worker_app.run_worker(install_signal_handlers=False)
+
+
+def pick_up(start_line: StartLine, path: str, count: int) -> dict[str, float]:
+    notes = Notes(path)
+
+    def queue() -> When:
+        note.defer(path=path)
+        return notes.expect()
+
+    return noting.pick_up(start_line, count, queue)
