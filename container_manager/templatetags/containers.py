@@ -17,10 +17,12 @@ from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
 
 from container_manager import wording
-from container_manager.admin.dashboard.views import dashboard
-from container_manager.admin.permissions import may
 from container_manager.models import ContainerJob, EnvironmentTemplate, ExecutorHost, HandlerCall, Worker
 from container_manager.states import Status
+
+if apps.is_installed("django.contrib.admin"):  # without it, Django imports every library of tags all the same
+    from container_manager.admin.dashboard.views import dashboard
+    from container_manager.admin.permissions import may
 
 register = template.Library()
 register.filter("duration", wording.duration)
