@@ -112,7 +112,7 @@ def test_what_a_running_job_uses_is_on_its_attempt_and_stays_there(engine: Conta
     measured = job.attempts.filter(memory_peak_bytes__gt=20_000_000, cpu_seconds__gt=0)
     first = spawn_worker("--poll-interval", "0.1")
     with ending(first):
-        wait_until(measured.exists, what="the measurement")
+        wait_until(measured.exists, seconds=180, what="the measurement")
         first.terminate()
         assert first.wait(timeout=60) == 0
     before = job.attempts.get()
@@ -174,6 +174,7 @@ def test_output_is_in_the_database_about_a_second_after_it_was_written(docker_ho
 
 
 @pytest.mark.docker
+@pytest.mark.timeout(900)
 def test_a_log_of_100_megabytes_grows_neither_the_worker_nor_the_rows(docker_host: ExecutorHost) -> None:
     worker = spawn_worker("--poll-interval", "0.1")
     with ending(worker):
@@ -184,7 +185,7 @@ def test_a_log_of_100_megabytes_grows_neither_the_worker_nor_the_rows(docker_hos
         # The engine keeps no more than its own limit, and a loaded worker may come late.
         wait_until(lambda: flood.output() == "first\n", what="the first line")
         let_go(flood)
-        queue_manager.wait_for(flood, timeout=200)
+        queue_manager.wait_for(flood, timeout=600)
         grown = peak_memory_bytes(worker.pid) - before
         worker.terminate()
         assert worker.wait(timeout=30) == 0

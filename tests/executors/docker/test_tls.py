@@ -60,7 +60,7 @@ def collected() -> Iterator[None]:
 
 def refusal(options: dict[str, Any]) -> str:
     """What ``check`` says of an engine that cannot be reached so."""
-    executor = DockerExecutor({"timeout": 20, **options}, installation="tls")
+    executor = DockerExecutor({"timeout": 60, **options}, installation="tls")
     try:
         with pytest.raises(ExecutorUnavailableError) as refused:
             executor.check()
