@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,8 @@ from container_manager import registry
 from container_manager.handlers import registry as handlers
 from container_manager.hosts import node_name
 from container_manager.models import ExecutorHost
+from tests.processes import wait_until
+from tests.worker.container_engines import DOCKER
 
 
 @pytest.fixture(autouse=True)
@@ -26,3 +29,14 @@ def process_host(transactional_db: None, tmp_path: Path) -> ExecutorHost:
     return ExecutorHost.objects.create(
         name="process", executor_type="process", node=node_name(), options={"state_directory": str(tmp_path / "state")}
     )
+
+
+@pytest.fixture(params=["process", pytest.param("docker", marks=pytest.mark.docker)])
+def engine_host(request: pytest.FixtureRequest, transactional_db: None) -> Iterator[None]:
+    if request.param == "process":
+        request.getfixturevalue("process_host")
+        yield
+        return
+    with DOCKER.host():
+        yield
+        wait_until(lambda: not DOCKER.containers())

@@ -6,7 +6,7 @@ import ast
 import io
 import sys
 import tarfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -15,10 +15,8 @@ from django.core.files.base import ContentFile
 
 from container_manager.models import ContainerJob
 from tests.cookbook.pages import blocks_of, names_of
-from tests.processes import wait_until
 from tests.video import models
 from tests.video.models import Upload
-from tests.worker.container_engines import DOCKER
 
 PAGE = "celery.md"
 
@@ -36,17 +34,6 @@ def test_forty_lines_replace_more_than_a_hundred_and_twenty() -> None:
     ast.parse(before)
     assert len(before.splitlines()) >= 120
     assert sum(len(block.splitlines()) for block in after) <= 40
-
-
-@pytest.fixture(params=["process", pytest.param("docker", marks=pytest.mark.docker)])
-def engine_host(request: pytest.FixtureRequest, transactional_db: None) -> Iterator[None]:
-    if request.param == "process":
-        request.getfixturevalue("process_host")
-        yield
-        return
-    with DOCKER.host():
-        yield
-        wait_until(lambda: not DOCKER.containers())
 
 
 @pytest.mark.django_db(transaction=True)
