@@ -68,7 +68,7 @@ def test_a_script_says_output_files_result_and_progress(container_jobs: Containe
         (Run(exit_code=3), ("failed", 3, "app_error", "Exit code 3.")),
         (Run(outcome="app_error"), ("failed", 1, "app_error", "Exit code 1.")),
         (Run(outcome="oom"), ("failed", 137, "oom", "Killed by the kernel: it needed more memory than its limit.")),
-        (Run(outcome="timeout"), ("failed", 143, "timeout", "Stopped: it ran longer than timeout_seconds.")),
+        (Run(outcome="timeout", error="too long"), ("failed", 143, "timeout", "too long")),
         (Run(outcome="cancelled"), ("cancelled", 143, "cancelled", "Stopped: it was cancelled.")),
         (Run(outcome="lost"), ("failed", None, "lost", "Its engine lost it.")),
         (Run(outcome="image_error", error="no such image"), ("failed", None, "image_error", "no such image")),
