@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+from typing import Any
+
 import pytest
 
 from container_manager.management import exits
@@ -19,6 +22,17 @@ def test_a_definition_is_run_by_its_name_with_options_on_either_side(containers:
     assert (job.definition, job.parameters) == ("make_thumbnail", {"width": 64, "height": 48, "title": ""})
     assert (job.priority, job.name, job.hold, job.queue) == (70, "small", "schedule", "media")
     assert containers("run", *SIZE, "make_thumbnail").code == exits.OK
+
+
+def test_a_file_is_given_by_its_path(containers: Containers, settings: Any, tmp_path: Path) -> None:
+    settings.MEDIA_ROOT = tmp_path / "media"
+    clip = tmp_path / "clip.mov"
+    clip.write_bytes(b"a film")
+    assert containers("run", "transcode", "--param", "height=480", "--file", f"video={clip}").code == exits.OK
+    job = ContainerJob.objects.get()
+    assert job.parameters["height"] == 480
+    with job.files["video"].open() as video:
+        assert video.read() == b"a film"
 
 
 @pytest.mark.parametrize(

@@ -42,7 +42,7 @@ def run_page(model_admin: ModelAdmin, request: HttpRequest, name: str, source: C
     except DefinitionNotFoundError as error:
         raise Http404(" ".join(error.messages)) from error
     data = request.POST if request.method == "POST" else None
-    form = definition.form(data, initial=source.parameters if source else None)
+    form = definition.form(data, request.FILES or None, initial=source.parameters if source else None)
     launch = LaunchForm(data, initial={"priority": definition.options.get("priority", DEFAULT_PRIORITY)})
     if form.is_valid() and launch.is_valid():
         job = _queued(definition, form, launch, request)

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
+from django.core.files.uploadedfile import SimpleUploadedFile
 from django.test import Client
 
 from container_manager import queue_manager
@@ -110,6 +112,23 @@ def test_a_definition_is_run_from_its_form(boss: Client) -> None:
     assert JobEvent.objects.get(verb="queue").actor == "boss"
     again = boss.get(f"{ADMIN}run/make_thumbnail/", {"clone": str(job.pk)})
     assert again.context["form"]["width"].value() == 640
+
+
+def test_a_definition_with_a_file_is_run_from_its_form_and_again_with_the_same_file(
+    boss: Client, settings: Any, tmp_path: Path
+) -> None:
+    settings.MEDIA_ROOT = tmp_path
+    page = f"{ADMIN}run/transcode/"
+    assert b'enctype="multipart/form-data"' in boss.get(page).content
+    form = {"height": "480", "mode": "good", "launch-priority": "70", "launch-schedule_for": ""}
+    assert boss.post(page, form).context["form"].errors.keys() == {"video"}
+    boss.post(page, {**form, "video": SimpleUploadedFile("film.mov", b"a film")})
+    job = only_job()
+    with job.files["video"].open() as video:
+        assert video.read() == b"a film"
+    boss.post(f"{page}?clone={job.pk}", form)
+    again = ContainerJob.objects.exclude(pk=job.pk).get()
+    assert again.parameters == job.parameters
 
 
 @pytest.mark.parametrize(
