@@ -98,8 +98,8 @@ def test_one_job_from_its_upload_to_its_clip(
 ) -> None:
     Transcode, upload = application.Transcode, film()  # noqa: N806 - a class
 
-    job = Transcode.queue(video=upload.file, height=480, priority=80)
-    later = Transcode.build(video=upload.file)
+    job: Any = Transcode.queue(video=upload.file, height=480, priority=80)
+    later: Any = Transcode.build(video=upload.file)
     at = timezone.now() + timedelta(seconds=1)
     later = queue_manager.queue_job(later, schedule_for=at)
     broken = Transcode.queue(video=film(b"a broken film").file)
