@@ -15,6 +15,7 @@ from django.db import connections, models, transaction
 from django.db.models import Expression, UUIDField
 from django.db.models.sql import UpdateQuery
 
+from container_manager.anyof import AnyOf
 from container_manager.journal import Statement, append_events, events_from, insertion, rows_of
 from container_manager.wakeup import woken
 
@@ -105,7 +106,7 @@ class Move:
         """PostgreSQL: one statement, which is atomic by itself and returns which rows it moved."""
         using = self.rows.db
         connection = connections[using]
-        sql, bound = _update(self.rows.filter(pk__in=self.ids), self.written)
+        sql, bound = _update(self.rows.filter(AnyOf("pk", self.ids)), self.written)
         returned = ", ".join(sorted({"id", "attempt", "queue", *(_COPIED.values() if self.opening else ())}))
         parts = [f"{MOVED} AS ({sql} RETURNING {returned})"]
         for name, (part, parameters) in self._consequences(using):
@@ -151,7 +152,7 @@ class Move:
         return list(self.subjects)
 
     def _open_attempts(self, ids: Sequence[UUID]) -> models.QuerySet[Any]:
-        return self.tables.attempts._default_manager.using(self.rows.db).filter(active_job__in=ids)
+        return self.tables.attempts._default_manager.using(self.rows.db).filter(AnyOf("active_job", ids))
 
     def _write_attempts(self, ids: Sequence[UUID]) -> None:
         if self.attempt_values is not None and ids:

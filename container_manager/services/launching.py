@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 from uuid import UUID
 
+from container_manager.anyof import AnyOf
 from container_manager.exceptions import (
     ConfigurationError,
     ExecutionNotFoundError,
@@ -101,7 +102,7 @@ def confirm(claims: Collection[Claim], using: str) -> set[UUID]:
     """
     rows = (
         JobAttempt.objects.using(using)
-        .filter(pk__in=[claim.attempt_id for claim in claims], active_job__isnull=False, stop_requested="")
+        .filter(AnyOf("pk", [claim.attempt_id for claim in claims]), active_job__isnull=False, stop_requested="")
         .values_list("pk", "worker")
     )
     owners = {claim.attempt_id: claim.worker for claim in claims}

@@ -26,7 +26,7 @@ from container_manager.worker.deliveries import Deliveries
 from container_manager.worker.host_runner import HostRunner
 from container_manager.worker.listener import Listener
 from container_manager.worker.options import WorkerOptions
-from container_manager.worker.pace import Pace
+from container_manager.worker.pace import QUICKEST, Pace
 from container_manager.worker.rescue import Rescuer
 from container_manager.worker.retention import BATCH, Retention
 from container_manager.worker.rollup import Rollup
@@ -48,6 +48,8 @@ PATIENCE: Final = 5
 WAITING: Final = (Hold.NONE, Hold.SCHEDULE, Hold.BACKOFF, Hold.LIMIT)
 LISTENING_FACTOR: Final = 5
 """An idle worker that hears of jobs looks that much more seldom: ``POLL_INTERVAL`` is for those that do not."""
+WORTH_A_LOOK: Final = 0.5
+"""So much of its concurrency is free before a busy worker looks again at once: what it claims together costs less."""
 LONGEST_SLEEP: Final = 0.5
 BUSY_SLEEP: Final = 0.02
 
@@ -144,6 +146,8 @@ class WorkerLoop:
     def _tick(self) -> bool:
         self._every("hosts", HOSTS_INTERVAL, self._refresh_hosts)
         moved = bool(self._deliveries.tick())
+        if moved:
+            self._pace.hurry()
         is_trusted = self._heartbeat.is_trusted
         for runner in self._runners.values():
             runner.monitor.tick()
@@ -161,10 +165,7 @@ class WorkerLoop:
 
     def _tick_queue(self, *, moved: bool) -> bool:
         """What only a worker may do that others see alive; true = there may be more of it now."""
-        if moved:
-            self._pace.hurry()
-        elif self._listener.take_arrivals(self._served_queues()) and self._in_hand < self.options.concurrency:
-            self._pace.told()
+        self._hear(moved=moved)
         has_promoted = self._look(moved=moved) if self._pace.is_due else False
         if not self._is_in_place:
             return has_promoted
@@ -176,6 +177,17 @@ class WorkerLoop:
             sweep.tick()
         self._every("unserved", UNSERVED_INTERVAL, lambda: tell_of_unserved_queues(self.using))
         return has_promoted
+
+    def _hear(self, *, moved: bool) -> None:
+        free = self.options.concurrency - self._in_hand
+        has_heard = self._listener.take_arrivals(self._served_queues())
+        if moved and free >= self.options.concurrency * WORTH_A_LOOK:
+            self._pace.hurry()
+        elif free > 0 and (moved or has_heard):
+            self._pace.told()
+        elif moved:
+            # Nothing can be claimed, but handlers may be owed a call.
+            self._pace.told(gap=QUICKEST)
 
     def _look(self, *, moved: bool) -> bool:
         """What the agenda says is done; true = jobs became ready that it does not know of."""

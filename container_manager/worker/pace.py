@@ -11,7 +11,7 @@ GROWTH: Final = 1.5
 JITTER: Final = 0.2
 """By so much of it a pause may be shorter, so that workers do not look in step."""
 TOLD_GAP: Final = 0.02
-"""Seconds between two looks, at least, where only notifications ask for them: there may be thousands a second."""
+"""Seconds between two looks, at least, that each notification, or each end of a job, asks for: thousands a second."""
 
 
 class Pace:
@@ -33,9 +33,9 @@ class Pace:
         """Something moved: the next look is due."""
         self.next_look = 0.0
 
-    def told(self) -> None:
-        """Somebody says that there is work: the next look is due, or very soon after a last one."""
-        self.next_look = min(self.next_look, self._last_look + TOLD_GAP)
+    def told(self, *, gap: float = TOLD_GAP) -> None:
+        """There may be work: the next look is due, or ``gap`` seconds after the last one."""
+        self.next_look = min(self.next_look, self._last_look + gap)
 
     def looked(self, *, found: bool, longest: float, next_due: float | None) -> None:
         """

@@ -69,7 +69,7 @@ class Rollup:
                 self._moves.extendleft(reversed(moves))
                 raise
         if self._counts:
-            add_counts(self._counts, self._using)
+            add_counts(self._counts | _totals(self._counts), self._using)
             self._counts.clear()
 
     def prune(self) -> int:
@@ -97,8 +97,7 @@ class Rollup:
             if row["outcome"] and verb is not Verb.RESCUE:  # its end comes by itself
                 found[OUTCOMES[Outcome(row["outcome"])]] = 1
             moment = row["finished_at"] or timezone.now()
-            for minute in (moment.replace(second=0, microsecond=0), TOTAL):
-                self._counts[minute, row["queue"]].update(found)
+            self._counts[moment.replace(second=0, microsecond=0), row["queue"]].update(found)
 
     def _ended_jobs(self, ids: Collection[UUID]) -> dict[UUID, dict[str, Any]]:
         rows = ContainerJob.objects.using(self._using).filter(pk__in=ids)
@@ -110,6 +109,13 @@ class Rollup:
         rows = JobAttempt.objects.using(self._using).filter(job_id__in=ids).order_by()
         values = rows.values("job_id", "number", "outcome", "finished_at", "job__queue")
         return {Subject(row["job_id"], row["number"]): {**row, "queue": row["job__queue"]} for row in values}
+
+
+def _totals(counts: Mapping[Key, Counter[str]]) -> dict[Key, Counter[str]]:
+    totals: defaultdict[Key, Counter[str]] = defaultdict(Counter)
+    for (_, queue), found in counts.items():
+        totals[TOTAL, queue].update(found)
+    return totals
 
 
 def _durations(row: Mapping[str, Any]) -> dict[str, float]:
