@@ -37,7 +37,7 @@ def run_through_kills(
     deaths = _kill_at_random(chance, kills)
     last = start_worker("never", 1, "KILL", "--drain")
     with ending(last):
-        bench.wait_until_all_finished(seconds=120 + count)
+        bench.wait_until_all_finished(seconds=120 + 5 * count)
         assert last.wait(timeout=120) == 0
     wrong = []
     for fate, job in zip(fates, jobs, strict=True):
