@@ -42,19 +42,25 @@ def run_on_server(kind: str, *statements: str) -> list[Any]:
 
 def run_in(kind: str, name: str | None, *statements: str) -> list[Any]:
     """As ``run_on_server``, in the database ``name``."""
+    rows: list[Any] = []
+    with session(kind, name) as connection, connection.cursor() as cursor:
+        for statement in statements:
+            cursor.execute(statement)
+            rows = list(cursor.fetchall()) if cursor.description else []
+    return rows
+
+
+@contextmanager
+def session(kind: str, name: str | None = None) -> Iterator[Any]:
+    """A connection of its own."""
     settings = configuration(kind)
     if name is not None:
         settings["NAME"] = name
     connection = ConnectionHandler({"default": settings})["default"]
-    rows: list[Any] = []
     try:
-        with connection.cursor() as cursor:
-            for statement in statements:
-                cursor.execute(statement)
-                rows = list(cursor.fetchall()) if cursor.description else []
+        yield connection
     finally:
         connection.close()
-    return rows
 
 
 def settle(kind: str, name: str) -> None:

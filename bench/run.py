@@ -16,6 +16,7 @@ import time
 from collections.abc import Sequence
 
 import django
+from django.db import Error
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
@@ -76,7 +77,7 @@ def measure(cell: Cell, row: Row, console: Console) -> None:
     """One more round in ``row``; what went wrong is kept and shown, and the others go on."""
     try:
         row.rounds.append(dict(cell.run()))
-    except BenchError as error:
+    except (BenchError, Error) as error:
         row.trouble = str(error)
         console.print(f"[red]{cell.system}, {cell.case}: {error}")
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
 from typing import Any
 
 from bench.child import call
-from bench.databases import database, run_in, settle
+from bench.databases import database, run_in, session, settle
 from bench.questions.question import Cell, Options, Question, Values
 
 ENVIRONMENTS = {"200 B": 200, "1.5 KB": 1_500}
@@ -23,7 +24,7 @@ BYTES = "SELECT sum(pg_total_relation_size(relid)) FROM pg_stat_user_tables"
 
 def measure(system: str, environment: int, output: int, options: Options) -> Values:
     kind, count = options.kind, options.size
-    with database(kind, system) as name:
+    with database(kind, system) as name, kept_log():
         call(system, "prepare", kind=kind, name=name)
         run_in(kind, name, "CREATE EXTENSION pg_walinspect")
         settle(kind, name)
@@ -43,6 +44,14 @@ def measure(system: str, environment: int, output: int, options: Options) -> Val
             "hot_percent": 100 * (done["hot"] - queued["hot"]) / (done["updated"] - queued["updated"]),
             "disk": (done["bytes"] - empty["bytes"]) / count,
         }
+
+
+@contextmanager
+def kept_log() -> Iterator[None]:
+    """A checkpoint meanwhile, whoever causes it, leaves the log to be read."""
+    with session("postgres") as connection, connection.cursor() as cursor:
+        cursor.execute(f"SELECT pg_create_physical_replication_slot('cm_bench_{os.getpid()}', true, true)")
+        yield
 
 
 def _state(name: str) -> dict[str, Any]:
