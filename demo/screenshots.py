@@ -21,7 +21,9 @@ from playwright.sync_api import Browser, Page, expect, sync_playwright
 HERE = Path(__file__).resolve().parent
 IMAGES: Final = HERE.parent / "docs" / "images"
 PASSWORD: Final = os.environ.get("DEMO_PASSWORD", "demo")
-PATIENCE_SECONDS: Final = 180
+PATIENCE_SECONDS: Final = 600
+ENOUGH: Final = 60
+"""Completed jobs, for the charts to have something to show."""
 APP: Final = "/admin/container_manager/"
 JOBS: Final = f"{APP}containerjob/"
 WIDE: Final = {"width": 1280, "height": 880}
@@ -32,6 +34,7 @@ PAGES: Final = {
     "failed-jobs": f"{JOBS}?status=failed",
     "new-job": f"{JOBS}add/",
     "hosts": f"{APP}executorhost/",
+    "new-host": f"{APP}executorhost/add/?executor_type=docker",
     "workers": f"{APP}worker/",
 }
 """Name of the picture and address."""
@@ -74,6 +77,7 @@ def open_page(browser: Browser, address: str, **options: Any) -> Page:
     page.get_by_label("Username").fill("demo")
     page.get_by_label("Password").fill(PASSWORD)
     page.get_by_role("button", name="Log in").click()
+    page.evaluate("localStorage.setItem('django.admin.navSidebarIsOpen', 'false')")
     page.goto(JOBS)
     return page
 
@@ -83,6 +87,8 @@ def await_jobs(page: Page) -> None:
     for state in ("running", "failed", "completed"):
         count = page.locator(f"#cm-tab-{state} .cm-count")
         expect(count).not_to_have_text("0", timeout=PATIENCE_SECONDS * 1_000)
+    enough = "least => Number(document.querySelector('#cm-tab-completed .cm-count').textContent) >= least"
+    page.wait_for_function(enough, arg=ENOUGH, timeout=PATIENCE_SECONDS * 1_000)
 
 
 def job_of(page: Page, state: str) -> str:

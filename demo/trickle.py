@@ -17,6 +17,7 @@ STEPS: Final = """
 i=0
 while [ $i -lt {steps} ]; do
   i=$((i + 1))
+  [ $((i % 3)) -ne 0 ] || echo "::progress $((i * 100 / {steps})) step $i of {steps}"
   printf '\\033[36m%s\\033[0m step %s of {steps}\\n' "$(date +%H:%M:%S)" $i
   [ $((i % 4)) -ne 0 ] || echo "step $i was slow" >&2
   sleep {pause}

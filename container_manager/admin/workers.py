@@ -73,6 +73,6 @@ def _shown(request: HttpRequest, using: str) -> list[ShownWorker]:
         held = visible_jobs(request.user).filter(status__in=ACTIVE, worker__isnull=False)
         for job in held.order_by("-id").only("id", "name", "command", "image", "worker")[:JOBS_LOOKED_AT]:
             if job.worker and len(jobs[job.worker]) < JOBS:
-                jobs[job.worker].append(HeldJob(job.pk, cut(printable(title(job)), 40) or short_id(job.pk)))
+                jobs[job.worker].append(HeldJob(job.pk, cut(printable(job.name or title(job)), 40) or short_id(job.pk)))
     states = sorted(worker_states(using), key=lambda state: not state.is_alive)
     return [ShownWorker(state, jobs[state.worker.pk]) for state in states]

@@ -37,6 +37,18 @@ def test_a_host_is_drained_and_resumed(boss: Client) -> None:
     assert host.is_active
 
 
+def test_the_list_shows_what_stands_and_is_acted_on_in_place(boss: Client, client_of: Callable[..., Client]) -> None:
+    host = make_host(health_error="connection refused", queues=["default", "media"], cpu_capacity=8)
+    answer = boss.post(f"{HOSTS}{host.pk}/act/drain/", {"to_list": "1"})
+    assert answer["Location"] == HOSTS
+    page = boss.get(HOSTS).content.decode()
+    for expected in ("connection refused", "default, media", "0/10", "0/8", "Down", "cm-resume"):
+        assert expected in page
+    reader = client_of("view_executorhost").get(HOSTS).content.decode()
+    assert "cm-resume" not in reader
+    assert "Add a host" not in reader
+
+
 def test_a_test_of_the_connection_says_what_the_engine_answered(boss: Client) -> None:
     host = make_host()
     assert "fake-admin" in act(boss, host, "test")
@@ -86,6 +98,7 @@ def test_a_new_host_is_saved_when_its_engine_answers_with_the_options_that_are_n
 ) -> None:
     assert boss.post(f"{HOSTS}add/", {**VALUES, "option_max_input_size": "5"}).status_code == 302
     host = ExecutorHost.objects.get()
+    assert boss.get(f"{HOSTS}add/").context["adminform"].form["queues"].value() == "default"
     assert (host.options, host.queues) == ({"engine": "admin", "max_input_size": 5}, ["default", "reports"])
     change = f"{HOSTS}{host.pk}/change/"
     assert boss.post(change, {**VALUES, "option_engine": "default"}).status_code == 302

@@ -67,7 +67,7 @@ def test_a_host_is_added_by_a_form_of_its_executor_s_that_asks_the_engine_first(
     page.get_by_role("button", name="Check the connection").click()
     expect(page.locator("#cm-answer")).to_contain_text("The engine answers", timeout=WAIT)
     page.get_by_role("button", name="Save", exact=True).click()
-    expect(page.locator("#result_list").get_by_role("link", name="new")).to_be_visible(timeout=WAIT)
+    expect(page.locator("#cm-hosts").get_by_role("link", name="new")).to_be_visible(timeout=WAIT)
     assert ExecutorHost.objects.get().options == {"engine": "browser"}
 
 

@@ -17,6 +17,7 @@ from container_manager.executors import executor_class
 from container_manager.executors.options import Options
 from container_manager.hosts import node_name
 from container_manager.models import ExecutorHost, Worker
+from container_manager.models.host import default_queues
 from container_manager.queue import queue_manager
 from container_manager.services.probing import probe
 from container_manager.specs import HostHealth
@@ -44,7 +45,9 @@ class HostForm(forms.ModelForm):
     is_unreachable = False
 
     executor_type = forms.ChoiceField(widget=forms.HiddenInput)
-    queues = NamesField(required=False, help_text=gettext_lazy("Names of the queues it serves, with commas."))
+    queues = NamesField(
+        required=False, initial=default_queues, help_text=gettext_lazy("Names of the queues it serves, with commas.")
+    )
 
     class Meta:
         model = ExecutorHost

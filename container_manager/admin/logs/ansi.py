@@ -92,10 +92,6 @@ def plain(text: str) -> str:
 
 def style_after(text: str, style: Style) -> Style:
     """The style after ``text``, which is not shown."""
-    reset = max(text.rfind("\x1b[0m"), text.rfind("\x1b[m"))
-    if reset >= 0:
-        # Most coloured lines end so, and then nothing before it matters.
-        style, text = Style(), text[reset + len("\x1b[m") :]
     for match in _TOKEN.finditer(text):
         if match["sgr"] is not None:
             style = style.after(match["sgr"])

@@ -95,5 +95,5 @@ def _parts(entry: LogEntry, place: Place) -> Iterator[tuple[bytes, Place, Place]
     while offset < len(entry.data):
         found = entry.data.find(b"\n", offset)
         end = len(entry.data) if found < 0 else found + 1
-        yield entry.data[offset:end], place._replace(offset=offset), place._replace(offset=end)
+        yield entry.data[offset:end], Place(*place[:2], offset), Place(*place[:2], end)
         offset = end

@@ -16,6 +16,7 @@ from container_manager.models import JobAttempt
 from container_manager.specs import Stream
 
 SHOWN: Final = 1_000
+_PLAIN: Final = Style()
 BEFORE_LINKED: Final = 200
 """Lines shown ahead of the one that a link means."""
 
@@ -98,10 +99,10 @@ def read_excerpt(attempt: JobAttempt, wanted: Wanted) -> Excerpt:
     """At most ``SHOWN`` lines. All that is kept of the output is read, which ``LOG_MAX_BYTES`` bounds."""
     begin = wanted.after or Cursor()
     kept: deque[tuple[Line, Style]] = deque(maxlen=SHOWN)
-    cursor, matched, is_full = begin, 0, False
-    for line, style, following in _styled(read_lines(attempt, begin.place, begin.number), begin):
+    passed, matched, is_full = None, 0, False
+    for line, style, following in _styled(read_lines(attempt, begin.place, begin.number), begin.style):
         if not _matches(line, wanted):
-            cursor = following
+            passed = line, following
             continue
         if wanted.is_enough(line, len(kept)):
             is_full = True
@@ -109,25 +110,36 @@ def read_excerpt(attempt: JobAttempt, wanted: Wanted) -> Excerpt:
         if wanted.around is not None and line.start <= wanted.around and len(kept) >= BEFORE_LINKED:
             kept.popleft()
         kept.append((line, style))
-        cursor, matched = following, matched + 1
+        passed, matched = (line, following), matched + 1
     shown = [
         ShownLine(line, ansi.render(line.text, style, wanted.find)[0], line.start == wanted.around)
         for line, style in kept
     ]
+    cursor = begin if passed is None else _beyond(*passed)
     return Excerpt(shown, cursor, has_earlier=matched > len(shown), has_later=is_full)
 
 
-def _styled(lines: Iterable[Line], begin: Cursor) -> Iterator[tuple[Line, Style, Cursor]]:
-    """Each line with the style that it begins in, and from where to go on after it; an open line is read again."""
-    style, number = begin.style, begin.number
+def _styled(lines: Iterable[Line], style: Style) -> Iterator[tuple[Line, Style, Style]]:
+    """Each line with the style that it begins in, and that from which one goes on: an open line is read again."""
     for line in lines:
-        if line.is_open:
-            yield line, style, Cursor(line.start, number, style)
-        else:
-            number = line.number
-            after = ansi.style_after(line.data.decode("utf-8", "replace"), style) if b"\x1b" in line.data else style
-            yield line, style, Cursor(line.end, number, after)
-            style = after
+        after = style if line.is_open else _style_after(line.data, style)
+        yield line, style, after
+        style = after
+
+
+def _style_after(data: bytes, style: Style) -> Style:
+    last = data.rfind(b"\x1b")
+    if last < 0:
+        return style
+    if data.startswith((b"\x1b[0m", b"\x1b[m"), last):
+        # As most coloured lines end: this is read for each line, not only for those that are shown.
+        return _PLAIN
+    return ansi.style_after(data.decode("utf-8", "replace"), style)
+
+
+def _beyond(line: Line, style: Style) -> Cursor:
+    """From where to go on after ``line``."""
+    return Cursor(line.start, line.number - 1, style) if line.is_open else Cursor(line.end, line.number, style)
 
 
 def _matches(line: Line, wanted: Wanted) -> bool:
