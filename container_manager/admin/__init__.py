@@ -6,6 +6,7 @@ One module per area. ``pages`` and ``permissions`` are the frame; the templates 
 and ``change_form.html``.
 """
 
+from container_manager.admin.batches import JobBatchAdmin
 from container_manager.admin.dashboard import DashboardAdmin
 from container_manager.admin.environments import EnvironmentTemplateAdmin
 from container_manager.admin.handlers import HandlerCallAdmin
@@ -15,5 +16,5 @@ from container_manager.admin.workers import WorkerAdmin
 
 __all__ = [
     "ContainerJobAdmin", "DashboardAdmin", "EnvironmentTemplateAdmin", "ExecutorHostAdmin", "HandlerCallAdmin",
-    "WorkerAdmin",
+    "JobBatchAdmin", "WorkerAdmin",
 ]  # fmt: skip

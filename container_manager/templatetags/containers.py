@@ -17,7 +17,7 @@ from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
 
 from container_manager import wording
-from container_manager.models import ContainerJob, EnvironmentTemplate, ExecutorHost, HandlerCall, Worker
+from container_manager.models import ContainerJob, EnvironmentTemplate, ExecutorHost, HandlerCall, JobBatch, Worker
 from container_manager.states import Status
 
 if apps.is_installed("django.contrib.admin"):  # without it, Django imports every library of tags all the same
@@ -37,6 +37,7 @@ def frame(context: Context) -> dict[str, Any]:
     links = [{"title": _("Dashboard"), "url": front, "is_here": request.path == front}]
     areas: list[tuple[str, type[Model]]] = [
         (_("Jobs"), ContainerJob),
+        (_("Batches"), JobBatch),
         (_("Hosts"), ExecutorHost),
         (_("Workers"), Worker),
         (_("Handlers"), HandlerCall),

@@ -116,7 +116,7 @@ def make_user(transactional_db: None) -> Callable[..., User]:
 @pytest.fixture
 def read_only_user(make_user: Callable[..., User]) -> User:
     """May look at everything but the output, and do nothing."""
-    models = ("containerjob", "executorhost", "worker", "handlercall", "environmenttemplate")
+    models = ("containerjob", "jobbatch", "executorhost", "worker", "handlercall", "environmenttemplate")
     return make_user("reader", *(f"view_{model}" for model in models))
 
 

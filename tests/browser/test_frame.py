@@ -23,7 +23,7 @@ def test_the_front_page_is_the_dashboard_and_counts_by_itself(visits: Visits, su
     assert accessibility_problems(page) == []
 
 
-AREAS = ("", "containerjob/", "executorhost/", "worker/", "handlercall/", "environmenttemplate/")
+AREAS = ("", "containerjob/", "jobbatch/", "executorhost/", "worker/", "handlercall/", "environmenttemplate/")
 
 
 @pytest.mark.parametrize(("color_scheme", "width"), [("light", 1280), ("dark", 360)])

@@ -52,6 +52,7 @@ class HostForm(forms.ModelForm):
     class Meta:
         model = ExecutorHost
         exclude = ()  # noqa: DJ006 - the admin names the fields
+        labels = {"cpu_capacity": gettext_lazy("CPU capacity"), "max_concurrent_jobs": gettext_lazy("Jobs at once")}
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
