@@ -71,7 +71,7 @@ def test_a_worker_that_hardly_looks_runs_what_it_hears_of_and_survives_its_liste
 
         worker.terminate()
         assert worker.wait(timeout=60) == 0
-    assert not listeners()
+    wait_until(lambda: not listeners(), what="the end of the listening connection")
 
 
 def test_a_running_job_is_stopped_by_a_cancellation_that_is_heard(tmp_path: Path) -> None:
