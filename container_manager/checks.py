@@ -69,6 +69,7 @@ def _check_values() -> list[checks.CheckMessage]:
         *_check_policies(),
         *_check_handlers(),
         *_check_limits(),
+        *_check_output_store(),
     ]
     if conf.get("HEARTBEAT_INTERVAL") * 3 > conf.get("WORKER_TIMEOUT"):
         found.append(
@@ -167,6 +168,16 @@ def check_definitions(**_: Any) -> list[checks.CheckMessage]:
         for name, definition in registry.all_definitions().items()
         for variable in credentials_in(definition.options.get("environment", {}))
     ]
+
+
+def _check_output_store() -> Iterator[checks.CheckMessage]:
+    store = conf.get("OUTPUT_STORE")
+    if store not in (None, conf.DATABASE, *django_settings.STORAGES):
+        yield checks.Error(
+            f"OUTPUT_STORE is {store!r}, which is no alias of STORAGES.",
+            hint=f"Give {conf.DATABASE!r}, None, or one of: {', '.join(django_settings.STORAGES)}.",
+            id="container_manager.E016",
+        )
 
 
 def _check_limits() -> Iterator[checks.CheckMessage]:

@@ -16,6 +16,8 @@ from django.conf import settings as django_settings
 from container_manager.retry import BUILTIN, RetryPolicy, policy_from_settings
 
 DAY: Final = 86_400
+DATABASE: Final = "database"
+"""The ``OUTPUT_STORE`` that is no storage."""
 
 BUILTIN_EXECUTORS: Final[dict[str, str]] = {
     "process": "container_manager.executors.process.ProcessExecutor",
@@ -121,6 +123,11 @@ SETTINGS: Final[dict[str, Setting]] = {
     ),
     "METRICS_TOKEN": Setting(
         (str,), "", "Bearer token that may read the metrics; empty = only users who may view jobs."
+    ),
+    "OUTPUT_STORE": Setting(
+        (str, type(None)),
+        DATABASE,
+        "Where the output of ended attempts is kept: 'database', an alias of STORAGES; None = no output is kept.",
     ),
     "LOG_MAX_BYTES": Setting(
         (int,),

@@ -28,14 +28,15 @@ class JobFile(models.Model):
     """
     One file of a job in a storage. ``attempt`` is 0 for an input.
 
-    An output is listed once it ``is_ready``: all of it is stored. Its row is written before its
-    content, so that whatever was stored can be found. ``size`` and ``sha256`` of an input are known
-    once it was handed over.
+    A ``LOG`` is what an attempt wrote, moved out of the database by ``OUTPUT_STORE``. An output is listed
+    once it ``is_ready``: all of it is stored. Its row is written before its content, so that whatever was
+    stored can be found. ``size`` and ``sha256`` of an input are known once it was handed over.
     """
 
     class Direction(models.TextChoices):
         INPUT = "input", _("input")
         OUTPUT = "output", _("output")
+        LOG = "log", _("log")
 
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
     job = models.ForeignKey(
@@ -61,6 +62,7 @@ class JobFile(models.Model):
         indexes = (
             models.Index(fields=["job", "attempt"], name="cm_file_job"),
             models.Index(fields=["stored_name"], name="cm_file_stored_name"),
+            models.Index(fields=["direction", "id"], name="cm_file_direction"),
         )
 
     def __str__(self) -> str:
@@ -93,9 +95,14 @@ def input_rows(jobs: Iterable[ContainerJob]) -> list[JobFile]:
     ]  # fmt: skip
 
 
+def shown_files(job: ContainerJob, using: str) -> models.QuerySet[JobFile]:
+    """Its inputs, and the outputs of every attempt, as far as they are ready."""
+    return JobFile.objects.using(using).filter(job_id=job.pk, is_ready=True).exclude(direction=JobFile.Direction.LOG)
+
+
 def files_of(job: ContainerJob, using: str) -> dict[str, JobFile]:
     """The inputs of ``job``, and the outputs of the last attempt that left any, by name. One query."""
-    rows = list(JobFile.objects.using(using).filter(job_id=job.pk, is_ready=True))
+    rows = list(shown_files(job, using))
     last = max((row.attempt for row in rows), default=0)
     return {row.name: row for row in rows if row.attempt in (0, last)}
 

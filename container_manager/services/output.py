@@ -61,7 +61,7 @@ class OutputWriter:
     def take(self, batch: LogBatch) -> OutputWrite | None:
         """What is to be written so that ``batch`` is kept; ``None`` = nothing. ``store_output`` writes it."""
         self.cursor = batch.cursor
-        if not batch.entries:
+        if not batch.entries or conf.get("OUTPUT_STORE") is None:
             return None
         first = self._written
         chunks = self._fill(batch.entries)

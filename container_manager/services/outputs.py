@@ -124,7 +124,8 @@ def publish(harvest: Harvest, using: str) -> bool:
 
 def _show(harvest: Harvest, using: str) -> None:
     files = JobFile.objects.using(using)
-    before = files.filter(job_id=harvest.claim.job.pk, attempt=harvest.claim.number, is_ready=True)
+    claim = harvest.claim
+    before = files.filter(job_id=claim.job.pk, attempt=claim.number, direction=JobFile.Direction.OUTPUT, is_ready=True)
     before.exclude(pk__in=[row.pk for row in harvest.rows]).update(is_ready=False)
     for row in harvest.found.values():
         files.filter(pk=row.pk).update(is_ready=True, size=row.size, sha256=row.sha256, stored_name=row.stored_name)

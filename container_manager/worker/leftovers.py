@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections import defaultdict
+from collections.abc import Collection, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Final
 from uuid import UUID
@@ -24,18 +25,28 @@ class Leftovers:
     def delete(self, job_ids: Collection[UUID]) -> set[UUID]:
         """Those of ``job_ids`` whose files are gone, so that their rows may go too; the others wait."""
         contents = owned_contents(job_ids, self._using)
-        if not contents:
-            return set(job_ids)
+        return self._without(job_ids, self._delete(contents)) if contents else set(job_ids)
+
+    def delete_files(self, rows: Sequence[JobFile]) -> list[JobFile]:
+        """Those of ``rows``, which no other job has, whose files are gone."""
+        contents: defaultdict[str, list[str]] = defaultdict(list)
+        for row in rows:
+            contents[row.storage].append(row.stored_name)
+        left = self._delete(contents) if contents else set()
+        return [row for row in rows if (row.storage, row.stored_name) not in left]
+
+    def _delete(self, contents: Mapping[str, Collection[str]]) -> set[tuple[str, str]]:
+        """What is still there, as far as is known by now."""
+        everything = {(alias, name) for alias, names in contents.items() for name in names}
         if self._deleting is not None and not self._deleting.done():
-            return self._without(job_ids, {(alias, name) for alias, names in contents.items() for name in names})
+            return everything
         if self._pool is None:
             self._pool = ThreadPoolExecutor(max_workers=1, thread_name_prefix="leftovers")
         self._deleting = self._pool.submit(delete_contents, contents)
         try:
-            left = self._deleting.result(WAIT_SECONDS)
+            return self._deleting.result(WAIT_SECONDS)
         except TimeoutError:
-            left = {(alias, name) for alias, names in contents.items() for name in names}
-        return self._without(job_ids, left)
+            return everything
 
     def _without(self, job_ids: Collection[UUID], left: set[tuple[str, str]]) -> set[UUID]:
         if not left:

@@ -26,6 +26,7 @@ from container_manager.worker.deliveries import Deliveries
 from container_manager.worker.host_runner import HostRunner
 from container_manager.worker.listener import Listener
 from container_manager.worker.options import WorkerOptions
+from container_manager.worker.output_moves import OutputMoves
 from container_manager.worker.pace import QUICKEST, Pace
 from container_manager.worker.rescue import Rescuer
 from container_manager.worker.retention import BATCH, Retention
@@ -42,6 +43,7 @@ STOPS_INTERVAL: Final = 1.0
 RESCUE_INTERVAL: Final = 2.0
 RETENTION_INTERVAL: Final = 60.0
 ROLLUP_INTERVAL: Final = 2.0
+OUTPUT_INTERVAL: Final = 0.25
 UNSERVED_INTERVAL: Final = 60.0
 PATIENCE: Final = 5
 """Looks in vain at ready jobs that fit nowhere, after each of which one more of another tenant may overtake them."""
@@ -75,6 +77,7 @@ class WorkerLoop:
         self._heartbeat = heartbeat.Heartbeat(self.id, options, self.using)
         self._retention = Retention(self.using)
         self._rollup = Rollup(self.using)
+        self._output_moves = OutputMoves(self.using)
         self._deliveries = Deliveries(self.id, self.using, self._wake)
         self._listener = Listener(self.id, self.using, self._wake)
         self._agenda = AgendaReader(self.using)
@@ -158,6 +161,7 @@ class WorkerLoop:
             self._every("stops", STOPS_INTERVAL, self._enforce_stops)
         if is_trusted:
             moved |= self._tick_queue(moved=moved)
+        self._every("output", OUTPUT_INTERVAL, self._output_moves.tick)
         self._every("rollup", ROLLUP_INTERVAL, self._rollup.flush)
         self._every("retention", RETENTION_INTERVAL, self._prune)
         self._every("health", 5.0, self._touch_health_file)
@@ -349,7 +353,9 @@ class WorkerLoop:
         )
         if waiting.exists() or active.exists() or batches.complete_ended(self.using):
             return False
-        return self._deliveries.is_idle and not (self._is_in_place and delivery.has_due(self.using))
+        if not self._deliveries.is_idle or (self._is_in_place and delivery.has_due(self.using)):
+            return False
+        return not self._output_moves.tick()
 
     def _prune(self) -> None:
         heartbeat.clear_dead_workers(self.using)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any, Final
 from uuid import UUID
 
@@ -58,7 +58,7 @@ class Retention:
         ages = conf.get("RETENTION") or {}
         pruned: dict[str, int] = {}
         if "logs" in ages:
-            pruned["logs"] = self._prune_logs(ages["logs"])
+            pruned["logs"] = self._prune_logs(ages["logs"]) + self._prune_stored_logs(ages["logs"])
         if "handler_calls" in ages:
             pruned["handler_calls"] = self._prune(self._old_calls(ages["handler_calls"]), "finished_at")
         if "batches" in ages:
@@ -82,8 +82,7 @@ class Retention:
 
     def _prune_logs(self, age_seconds: float) -> int:
         # Ids of attempts are in the order of time: what is too young is not read, nor what has no output left.
-        limit = database_now(self._using) - timedelta(seconds=age_seconds)
-        first_too_young = UUID(int=int(limit.timestamp() * 1_000) << 80)
+        limit, first_too_young = self._age(age_seconds)
         old = JobLog.objects.using(self._using).filter(
             sequence=0, attempt_id__lt=first_too_young, attempt__finished_at__lt=limit
         )
@@ -93,6 +92,23 @@ class Retention:
         JobLog.objects.using(self._using).filter(attempt_id__in=ids).delete()
         JobAttempt.objects.using(self._using).filter(pk__in=ids).update(log_sequence=0)
         return len(ids)
+
+    def _prune_stored_logs(self, age_seconds: float) -> int:
+        old = JobFile.objects.using(self._using).filter(
+            direction=JobFile.Direction.LOG, pk__lt=self._age(age_seconds)[1]
+        )
+        gone = self._leftovers.delete_files(list(old.order_by("pk")[:BATCH]))
+        for row in gone:
+            attempts = JobAttempt.objects.using(self._using).filter(job_id=row.job_id, number=row.attempt)
+            if row.is_ready:
+                attempts.update(log_sequence=0)
+        JobFile.objects.using(self._using).filter(pk__in=[row.pk for row in gone]).delete()
+        return len(gone)
+
+    def _age(self, seconds: float) -> tuple[datetime, UUID]:
+        """The moment so long ago, and the first id that was made then."""
+        limit = database_now(self._using) - timedelta(seconds=seconds)
+        return limit, UUID(int=int(limit.timestamp() * 1_000) << 80)
 
     def _old_calls(self, age_seconds: float) -> QuerySet[HandlerCall]:
         return HandlerCall.objects.using(self._using).filter(

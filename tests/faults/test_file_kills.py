@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import signal
 import subprocess
 from collections import Counter
@@ -12,11 +13,11 @@ from typing import Any
 import pytest
 
 from container_manager import queue_manager
-from container_manager.models import ContainerJob, JobEvent, JobFile
+from container_manager.models import ContainerJob, JobEvent, JobFile, JobLog
 from container_manager.states import Status, Verb
 from container_manager.worker.retention import Retention
 from tests.faults.conftest import FAST, Bench
-from tests.faults.worker import FILE_POINTS, HANDLER_POINTS
+from tests.faults.worker import FILE_POINTS, HANDLER_POINTS, OUTPUT_POINTS
 from tests.processes import ending, spawn
 from tests.video.container_jobs import CopyThrough
 
@@ -24,9 +25,10 @@ pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.faults]
 
 CONTENT = bytes(range(256)) * 4_000
 """Several of the pieces in which files are read: a kill can come between two."""
-SCRIPT = 'cp "$1" "$2"; echo "{\\"attempt\\": $CM_ATTEMPT}" > "$CM_OUTPUT_DIR/result.json"'
+SETTINGS = {**json.loads(FAST["TEST_CONTAINER_MANAGER"]), "OUTPUT_STORE": "default"}
+SCRIPT = 'echo copied; cp "$1" "$2"; echo "{\\"attempt\\": $CM_ATTEMPT}" > "$CM_OUTPUT_DIR/result.json"'
 POINTS = [
-    *((point, 1) for point in (*FILE_POINTS, *HANDLER_POINTS, "before_finish", "before_remove")),
+    *((point, 1) for point in (*FILE_POINTS, *HANDLER_POINTS, *OUTPUT_POINTS, "before_finish", "before_remove")),
     ("inside_put", 3), ("inside_store", 3), ("after_publish", 2),
 ]  # fmt: skip
 
@@ -49,8 +51,8 @@ def copying(bench: Bench, source: Path) -> ContainerJob:
 
 def start_worker(media: Path, point: str, count: int, *options: str) -> subprocess.Popen[str]:
     environment = {
-        **FAST, "TEST_MEDIA_ROOT": str(media), "TEST_HANDLERS": "tests.faults.ledger_handler",
-        "TEST_HANDLER_LEDGER": str(media.parent / "told"),
+        "TEST_CONTAINER_MANAGER": json.dumps(SETTINGS), "TEST_MEDIA_ROOT": str(media),
+        "TEST_HANDLERS": "tests.faults.ledger_handler", "TEST_HANDLER_LEDGER": str(media.parent / "told"),
     }  # fmt: skip
     arguments = ("-m", "tests.faults.worker", point, str(count), "KILL", "--poll-interval", "0.1", *options)
     return spawn(*arguments, environment=environment, stdout=subprocess.DEVNULL)
@@ -73,11 +75,13 @@ def test_a_worker_killed_on_the_way_of_a_file_loses_and_doubles_nothing(
     for job in jobs:
         job.refresh_from_db()
         assert (job.status, job.error) == (Status.COMPLETED, "")
+        assert job.output() == "copied\n"
         assert job.result == {"attempt": job.attempt}
         assert bench.starts_of(job) == 1
         assert JobEvent.objects.filter(job_id=job.pk, verb=Verb.COMPLETE).count() == 1
         assert_one_whole(job, JobFile.Direction.INPUT, "data")
         assert_one_whole(job, JobFile.Direction.OUTPUT, "copy")
+    assert not JobLog.objects.exists(), "output that ended is in its storage"
     told = Counter(line.split()[0] for line in (tmp_path / "told").read_text().splitlines())
     assert set(told) == {str(job.pk) for job in jobs}
     assert max(told.values()) <= 2, "told again only where the first was not written down"

@@ -29,7 +29,7 @@ from container_manager import claiming, lanes, turns  # noqa: E402
 from container_manager.handlers import delivery  # noqa: E402
 from container_manager.services import finishing, inputs, launching, outputs, recording  # noqa: E402
 from container_manager.services.streams import CountedStream  # noqa: E402
-from container_manager.worker import host_runner, observer  # noqa: E402
+from container_manager.worker import host_runner, observer, output_moves  # noqa: E402
 
 
 def _before(function: Callable[..., Any], die: Callable[[], None]) -> Callable[..., Any]:
@@ -99,6 +99,13 @@ FILE_POINTS: Final[dict[str, tuple[Any, str, Callable[..., Any]]]] = {
 }
 """Those that only jobs with files come to."""
 
+OUTPUT_POINTS: Final[dict[str, tuple[Any, str, Callable[..., Any]]]] = {
+    "before_output_stored": (output_moves, "_store", _before),
+    "after_output_stored": (output_moves, "_store", _after),
+    "after_output_moved": (output_moves.OutputMoves, "_publish", _after),
+}
+"""Those that only a worker with ``OUTPUT_STORE`` comes to."""
+
 LIMIT_POINTS: Final[dict[str, tuple[Any, str, Callable[..., Any]]]] = {
     "inside_take": (lanes, "take", _after),
     "after_places": (turns, "_admit", _after),
@@ -112,7 +119,7 @@ def main() -> None:
     if module := os.environ.get("TEST_HANDLERS"):
         importlib.import_module(module)
     if point != "never":
-        owner, name, around = {**POINTS, **HANDLER_POINTS, **FILE_POINTS, **LIMIT_POINTS}[point]
+        owner, name, around = {**POINTS, **HANDLER_POINTS, **FILE_POINTS, **OUTPUT_POINTS, **LIMIT_POINTS}[point]
         arrivals = itertools.count(1)
 
         main_connection = connections[DEFAULT_DB_ALIAS]

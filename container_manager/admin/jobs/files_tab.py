@@ -12,6 +12,7 @@ from django.utils.cache import add_never_cache_headers
 from django.utils.translation import gettext as _
 
 from container_manager.models import ContainerJob, JobFile
+from container_manager.models.file import shown_files
 
 logger = logging.getLogger(__name__)
 
@@ -27,12 +28,12 @@ class FileGroup:
 
 
 def has_files(job: ContainerJob, using: str) -> bool:
-    return JobFile.objects.using(using).filter(job_id=job.pk, is_ready=True).exists()
+    return shown_files(job, using).exists()
 
 
 def file_groups(job: ContainerJob, using: str) -> list[FileGroup]:
     """The inputs, then the outputs, those of the last attempt first; one query."""
-    rows = JobFile.objects.using(using).filter(job_id=job.pk, is_ready=True).order_by("attempt", "name", "path")
+    rows = shown_files(job, using).order_by("attempt", "name", "path")
     groups: dict[int, list[JobFile]] = {}
     for row in rows[:SHOWN]:
         groups.setdefault(row.attempt, []).append(row)
