@@ -15,7 +15,8 @@ import os
 import subprocess
 import sys
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
 
@@ -117,6 +118,16 @@ def race(
     finally:
         for child in children:
             child.kill()
+
+
+@contextmanager
+def forgotten(system: str, kind: str, name: str) -> Iterator[None]:
+    """Afterwards nothing is left of what is in no database."""
+    try:
+        yield
+    finally:
+        if system == "celery":
+            call(system, "forget", kind=kind, name=name)
 
 
 class StartLine:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
 
-from bench.child import BenchError, call, race
+from bench.child import BenchError, call, forgotten, race
 from bench.databases import database, settle
 from bench.questions.question import Cell, Options, Question, Values
 
@@ -19,7 +19,7 @@ SYSTEMS = {
 
 def measure(system: str, workers: int, options: Options) -> Values:
     kind = options.kind
-    with database(kind, system) as name:
+    with database(kind, system) as name, forgotten(system, kind, name):
         call(system, "prepare", kind=kind, name=name)
         call(system, "fill", kind=kind, name=name, count=options.size, timeout=options.limit)
         settle(kind, name)

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
 
-from bench.child import call
+from bench.child import call, forgotten
 from bench.databases import database, settle
 from bench.questions.question import Cell, Options, Question, Values
 
@@ -18,12 +18,10 @@ BULK_FACTOR = 10
 
 
 def measure(system: str, action: str, count: int, options: Options) -> Values:
-    with database(options.kind, system) as name:
+    with database(options.kind, system) as name, forgotten(system, options.kind, name):
         call(system, "prepare", kind=options.kind, name=name)
         settle(options.kind, name)
         answer = call(system, action, kind=options.kind, name=name, count=count, timeout=options.limit)
-        if system == "celery":
-            call(system, "forget", kind=options.kind, name=name)
     return {"per_second": answer["count"] / (answer["ended"] - answer["began"])}
 
 

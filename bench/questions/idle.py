@@ -10,7 +10,7 @@ from typing import Any
 
 import psutil
 
-from bench.child import Child, call
+from bench.child import Child, call, forgotten
 from bench.databases import database, run_on_server
 from bench.questions.pick_up import NOTIFIED, PEERS, POLLING
 from bench.questions.question import Cell, Options, Question, Values
@@ -27,7 +27,7 @@ def transactions(name: str) -> int:
 def measure(system: str, options: Options, settings: dict[str, Any] | None) -> Values:
     kind, seconds = options.kind, float(options.size)
     own = {} if settings is None else {"settings": settings, "seconds": seconds + 5.0}
-    with database(kind, system) as name:
+    with database(kind, system) as name, forgotten(system, kind, name):
         call(system, "prepare", kind=kind, name=name)
         worker = Child(system, "idle" if own else "serve", kind=kind, name=name, arguments=own)
         try:

@@ -9,7 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from bench.child import Child, call
+from bench.child import Child, call, forgotten
 from bench.databases import database
 from bench.questions.question import Cell, Options, Question, Values
 
@@ -25,7 +25,11 @@ PEERS = {
 def measure(system: str, options: Options, settings: dict[str, Any] | None) -> Values:
     kind = options.kind
     more = {} if settings is None else {"settings": settings}
-    with database(kind, system) as name, tempfile.TemporaryDirectory() as folder:
+    with (
+        database(kind, system) as name,
+        forgotten(system, kind, name),
+        tempfile.TemporaryDirectory() as folder,
+    ):
         call(system, "prepare", kind=kind, name=name)
         worker = Child(system, "serve", kind=kind, name=name, arguments=more)
         try:
