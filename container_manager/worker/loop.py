@@ -6,34 +6,31 @@ import logging
 import random
 import threading
 import time
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
 from django.db import close_old_connections, connections, reset_queries
 from uuid_utils.compat import uuid7
 
-from container_manager import batches, claiming, conf, hosts, turns
-from container_manager.exceptions import ConfigurationError
+from container_manager import batches, claiming, conf
 from container_manager.handlers import delivery
-from container_manager.models import ContainerJob, ExecutorHost, Installation, JobAttempt
+from container_manager.models import ContainerJob, Installation, JobAttempt
 from container_manager.models.job_queryset import JobQuerySet
-from container_manager.states import ACTIVE, Hold, Status, StopReason
+from container_manager.states import ACTIVE, Hold, Status
 from container_manager.worker import handover, heartbeat, unreachable
-from container_manager.worker.agenda import Agenda, AgendaReader
+from container_manager.worker.agenda import AgendaReader
+from container_manager.worker.claimer import Claimer
 from container_manager.worker.connections import OUTAGES, prepare_connections
 from container_manager.worker.deliveries import Deliveries
-from container_manager.worker.host_runner import HostRunner
+from container_manager.worker.fleet import Fleet
 from container_manager.worker.listener import Listener
 from container_manager.worker.options import WorkerOptions
 from container_manager.worker.output_moves import OutputMoves
 from container_manager.worker.pace import QUICKEST, Pace
-from container_manager.worker.rescue import Rescuer
 from container_manager.worker.retention import BATCH, Retention
 from container_manager.worker.rollup import Rollup
-from container_manager.worker.stops import requested_stops
 from container_manager.worker.stray_inputs import StrayInputs
-from container_manager.worker.sweep import Sweep
 from container_manager.worker.unserved import tell_of_unserved_queues
 
 logger = logging.getLogger(__name__)
@@ -45,8 +42,6 @@ RETENTION_INTERVAL: Final = 60.0
 ROLLUP_INTERVAL: Final = 2.0
 OUTPUT_INTERVAL: Final = 0.25
 UNSERVED_INTERVAL: Final = 60.0
-PATIENCE: Final = 5
-"""Looks in vain at ready jobs that fit nowhere, after each of which one more of another tenant may overtake them."""
 WAITING: Final = (Hold.NONE, Hold.SCHEDULE, Hold.BACKOFF, Hold.LIMIT)
 LISTENING_FACTOR: Final = 5
 """An idle worker that hears of jobs looks that much more seldom: ``POLL_INTERVAL`` is for those that do not."""
@@ -70,9 +65,6 @@ class WorkerLoop:
         self.using = JobQuerySet(ContainerJob).write_alias
         self._wake = threading.Event()
         self._stopping = threading.Event()
-        self._runners: dict[int, HostRunner] = {}
-        self._rescuers: dict[int, Rescuer] = {}
-        self._sweeps: dict[int, Sweep] = {}
         self._due: dict[str, float] = {}
         self._heartbeat = heartbeat.Heartbeat(self.id, options, self.using)
         self._retention = Retention(self.using)
@@ -80,10 +72,8 @@ class WorkerLoop:
         self._output_moves = OutputMoves(self.using)
         self._deliveries = Deliveries(self.id, self.using, self._wake)
         self._listener = Listener(self.id, self.using, self._wake)
-        self._agenda = AgendaReader(self.using)
         self._pace = Pace()
         self._are_attempts_open = True
-        self._rounds_in_vain = 0
 
     def request_stop(self) -> None:
         """Ends the loop soon: no more claims, unstarted ones given back, running jobs handed over. Signal-safe."""
@@ -101,6 +91,8 @@ class WorkerLoop:
                 "say which of the two this is ('manage.py containers installation --original' or '--copy') and "
                 "restart the worker."
             )
+        self._fleet = Fleet(self.id, self.installation.identifier, self.options, self.using, self._wake)
+        self._claimer = Claimer(self._fleet, AgendaReader(self.using), self.using, self.options.concurrency)
         heartbeat.register(self.id, self.options, self.using)
         self._heartbeat.start()
         self._rollup.open()
@@ -114,7 +106,7 @@ class WorkerLoop:
             self._listener.close()
             self._close_deliveries()
             self._heartbeat.stop()
-            handover.leave(list(self._runners.values()), self.id, self.using)
+            handover.leave(self._fleet.runners, self.id, self.using)
             self._rollup.close()
             self._stray_inputs.close()
 
@@ -147,18 +139,16 @@ class WorkerLoop:
         self._stopping.wait(min(5.0, 0.1 * 2 ** min(failures, 10)) * random.uniform(0.5, 1.0))  # noqa: S311
 
     def _tick(self) -> bool:
-        self._every("hosts", HOSTS_INTERVAL, self._refresh_hosts)
+        self._every("hosts", HOSTS_INTERVAL, self._refresh)
         moved = bool(self._deliveries.tick())
         if moved:
             self._pace.hurry()
         is_trusted = self._heartbeat.is_trusted
-        for runner in self._runners.values():
-            runner.monitor.tick()
-            moved |= self._tick_runner(runner, may_start=is_trusted)
+        moved |= self._fleet.tick(may_start=is_trusted)
         if self._listener.take_stops():
             self._due["stops"] = 0.0
-        if self._in_hand:
-            self._every("stops", STOPS_INTERVAL, self._enforce_stops)
+        if self._fleet.in_hand:
+            self._every("stops", STOPS_INTERVAL, self._fleet.enforce_stops)
         if is_trusted:
             moved |= self._tick_queue(moved=moved)
         self._every("output", OUTPUT_INTERVAL, self._output_moves.tick)
@@ -173,18 +163,17 @@ class WorkerLoop:
         has_promoted = self._look(moved=moved) if self._pace.is_due else False
         if not self._is_in_place:
             return has_promoted
-        if self._are_attempts_open or self._in_hand:
-            self._every("rescue", RESCUE_INTERVAL, self._rescue)
+        if self._are_attempts_open or self._fleet.in_hand:
+            self._every("rescue", RESCUE_INTERVAL, lambda: self._fleet.rescue(may_judge=self._heartbeat.may_judge))
         if self._heartbeat.steady_seconds >= conf.get("HOST_TIMEOUT"):
             self._every("unreachable", HOSTS_INTERVAL, lambda: unreachable.give_up_unreachable(self.id, self.using))
-        for sweep in self._sweeps.values():
-            sweep.tick()
+        self._fleet.sweep()
         self._every("unserved", UNSERVED_INTERVAL, lambda: tell_of_unserved_queues(self.using))
         return has_promoted
 
     def _hear(self, *, moved: bool) -> None:
-        free = self.options.concurrency - self._in_hand
-        has_heard = self._listener.take_arrivals(self._served_queues())
+        free = self._claimer.free
+        has_heard = self._listener.take_arrivals(self._fleet.queues)
         if moved and free >= self.options.concurrency * WORTH_A_LOOK:
             self._pace.hurry()
         elif free > 0 and (moved or has_heard):
@@ -195,16 +184,16 @@ class WorkerLoop:
 
     def _look(self, *, moved: bool) -> bool:
         """What the agenda says is done; true = jobs became ready that it does not know of."""
-        agenda = self._read_agenda()
+        agenda = self._claimer.read_agenda()
         self._are_attempts_open = agenda.is_attempt_open
-        is_idle = not self._in_hand and self._deliveries.is_idle
+        is_idle = not self._fleet.in_hand and self._deliveries.is_idle
         longest = self.options.poll_interval * (LISTENING_FACTOR if is_idle and self._listener.is_listening else 1)
         promoted = self._promote() if agenda.is_promotion_due else 0
         done = promoted
         if agenda.is_expiry_due:
             done += claiming.expire(self.using)
         if self._is_in_place:
-            done += self._claim(agenda)
+            done += self._claimer.claim(agenda)
             if agenda.is_batch_ended:
                 done += batches.complete_ended(self.using)
             if agenda.is_call_due or agenda.is_batch_ended:
@@ -214,27 +203,6 @@ class WorkerLoop:
             self._pace.hurry()
         return promoted > 0
 
-    def _read_agenda(self) -> Agenda:
-        return self._agenda.read(self._served_queues(), sorted(self._runners))
-
-    def _served_queues(self) -> list[str]:
-        queues = {queue for runner in self._runners.values() for queue in runner.host.served_queues}
-        return sorted(queue for queue in queues if self._wants(queue))
-
-    @property
-    def _in_hand(self) -> int:
-        return sum(len(runner.watches) for runner in self._runners.values())
-
-    def _tick_runner(self, runner: HostRunner, *, may_start: bool) -> bool:
-        try:
-            return runner.tick(may_start=may_start)
-        except OUTAGES:
-            raise
-        except Exception:
-            # One host's trouble must not keep the others waiting.
-            logger.exception("unforeseen error on host %s", runner.host, extra={"host": runner.host.name})
-            return False
-
     def _every(self, what: str, seconds: float, do: Callable[[], object]) -> None:
         now = time.monotonic()
         if now >= self._due.get(what, 0.0):
@@ -242,49 +210,15 @@ class WorkerLoop:
             do()
 
     def _pause(self) -> float:
-        looks = [runner.observer.next_look for runner in self._runners.values() if runner.watches]
+        looks = self._fleet.next_looks
         if self._heartbeat.is_trusted:
             looks.append(self._pace.next_look)
         now = time.monotonic()
         return max(BUSY_SLEEP, min([now + LONGEST_SLEEP, *looks]) - now)
 
-    def _refresh_hosts(self) -> None:
-        rows = {row.pk: row for row in hosts.reachable_hosts(self.using, self.options.node, self.options.hosts)}
-        if not rows:
-            logger.error("no host to serve on node %s. %s", self.options.node, hosts.HOW_TO_ADD_A_HOST)
-        for pk, row in rows.items():
-            runner = self._runners.get(pk)
-            if runner is not None and self._same_engine(runner.host, row):
-                engine_id = row.engine_id
-                runner.host.__dict__.update({f.attname: getattr(row, f.attname) for f in row._meta.concrete_fields})
-                runner.host.engine_id = engine_id
-            elif runner is None or not runner.watches:
-                self._open(row)
-        for pk in [pk for pk in self._runners if pk not in rows and not self._runners[pk].watches]:
-            self._runners.pop(pk).close()
-            self._rescuers.pop(pk)
-            self._sweeps.pop(pk)
-        self._heartbeat.serve(sorted(self._runners))
-
-    def _same_engine(self, old: ExecutorHost, new: ExecutorHost) -> bool:
-        return (old.executor_type, old.options) == (new.executor_type, new.options)
-
-    def _open(self, host: ExecutorHost) -> None:
-        try:
-            runner = HostRunner(
-                host, self.id, self.installation.identifier, self.using, self._wake, self.options.start_concurrency
-            )
-        except ConfigurationError as error:
-            logger.error("host %s cannot be used: %s", host, error, extra={"host": host.name})
-            ExecutorHost.objects.using(self.using).filter(pk=host.pk).update(health_error=str(error))
-            return
-        self._runners[host.pk] = runner
-        self._rescuers[host.pk] = Rescuer(runner, self.id, self.using)
-        self._sweeps[host.pk] = Sweep(runner.executor, runner.calls, runner.monitor, self.using)
-
-    def _rescue(self) -> None:
-        for rescuer in self._rescuers.values():
-            rescuer.tick(may_judge=self._heartbeat.may_judge)
+    def _refresh(self) -> None:
+        self._fleet.refresh()
+        self._heartbeat.serve(self._fleet.host_ids)
 
     def _promote(self) -> int:
         total = promoted = claiming.promote(self.using)
@@ -300,56 +234,14 @@ class WorkerLoop:
         except OUTAGES as error:
             logger.warning("handlers' ends were not written, they are called again: %s", error)
 
-    def _enforce_stops(self) -> None:
-        watches = {pk: (r, w) for r in self._runners.values() for pk, w in r.watches.items()}
-        grace = conf.get("STOP_GRACE_SECONDS")
-        for attempt_id, reason in requested_stops(self.id, self.using):
-            if attempt_id in watches:
-                runner, watch = watches[attempt_id]
-                runner.stop(watch, StopReason(reason), grace)
-
-    def _claim(self, agenda: Agenda) -> int:
-        free = self.options.concurrency - self._in_hand
-        usable = [r for r in self._runners.values() if r.monitor.is_healthy and r.host.is_active]
-        claimed = 0
-        while usable and free > claimed:
-            if agenda.are_jobs_waiting or agenda.are_places_left:
-                turns.admit(self.using, patience=self._rounds_in_vain // PATIENCE)
-                are_waiting, agenda = agenda.are_jobs_waiting, self._read_agenda()
-            else:
-                are_waiting = False
-            count = self._claim_ready(usable, free - claimed, agenda.ready)
-            claimed += count
-            self._rounds_in_vain = self._rounds_in_vain + 1 if are_waiting and not count else 0
-            if not (are_waiting and count):
-                break
-        return claimed
-
-    def _claim_ready(self, usable: Sequence[HostRunner], free: int, ready: Collection[str]) -> int:
-        claimed = 0
-        for runner in sorted(usable, key=lambda r: (-r.host.weight, len(r.watches))):
-            queues = [queue for queue in runner.host.served_queues if queue in ready]
-            if free <= claimed:
-                break
-            for queue in claiming.queue_heads(self.using, queues) if len(queues) > 1 else queues:
-                if free > claimed:
-                    claimed += runner.claim(queue, free - claimed)
-        return claimed
-
-    def _wants(self, queue: str) -> bool:
-        return not self.options.queues or queue in self.options.queues
-
     def _is_drained(self) -> bool:
-        if any(runner.watches or runner.removing for runner in self._runners.values()):
+        if not self._fleet.is_at_rest:
             return False
-        if not all(runner.monitor.is_known for runner in self._runners.values()):
-            return False
-        queues = [q for r in self._runners.values() for q in r.host.served_queues if self._wants(q)]
         waiting = ContainerJob.objects.using(self.using).filter(
-            queue__in=queues, status=Status.QUEUED, hold__in=WAITING
+            queue__in=self._fleet.queues, status=Status.QUEUED, hold__in=WAITING
         )
         active = JobAttempt.objects.using(self.using).filter(
-            host__in=list(self._runners), active_job__status__in=ACTIVE
+            host__in=self._fleet.host_ids, active_job__status__in=ACTIVE
         )
         if waiting.exists() or active.exists() or batches.complete_ended(self.using):
             return False
