@@ -109,6 +109,7 @@ class WorkerLoop:
             handover.leave(self._fleet.runners, self.id, self.using)
             self._rollup.close()
             self._stray_inputs.close()
+            self._output_moves.close()
 
     def _work(self) -> None:
         failures = 0
