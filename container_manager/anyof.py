@@ -6,29 +6,22 @@ from collections.abc import Collection
 from typing import Any
 from uuid import UUID
 
-from django.db.models import BooleanField, F, Func
+from django.db.models import F
+from django.db.models.lookups import In
 
 
-class AnyOf(Func):
+class AnyOf(In):
     """
-    The rows whose ``column`` is one of ``ids``, of which there is at least one.
+    The rows whose ``column`` is one of ``ids``.
 
     On PostgreSQL they are one bound array: a hundred parameters cost the driver more than the
-    statement costs the database.
+    statement costs the database. A lookup and no other expression: those are compared with 1 on
+    MariaDB, which then uses no index.
     """
 
-    output_field = BooleanField()
+    def __init__(self, column: str | F, ids: Collection[UUID]) -> None:
+        super().__init__(F(column) if isinstance(column, str) else column, list(ids))
 
-    def __init__(self, column: str, ids: Collection[UUID]) -> None:
-        super().__init__(F(column))
-        self._ids = list(ids)
-
-    def as_sql(self, compiler: Any, connection: Any, *_: Any, **__: Any) -> Any:
-        (column,) = self.get_source_expressions()
-        sql, bound = compiler.compile(column)
-        values = [column.output_field.get_db_prep_value(key, connection) for key in self._ids]
-        return f"{sql} IN ({', '.join(['%s'] * len(values))})", [*bound, *values]
-
-    def as_postgresql(self, compiler: Any, connection: Any, **_: Any) -> Any:
-        sql, bound = compiler.compile(self.get_source_expressions()[0])
-        return f"{sql} = ANY(%s::uuid[])", [*bound, self._ids]
+    def as_postgresql(self, compiler: Any, connection: Any) -> tuple[str, list[Any]]:
+        sql, bound = self.process_lhs(compiler, connection)
+        return f"{sql} = ANY(%s::uuid[])", [*bound, list(self.rhs)]
