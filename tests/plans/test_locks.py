@@ -15,6 +15,7 @@ from container_manager.models import ContainerJob, ExecutorHost
 from container_manager.states import Status
 from tests.plans import backlog
 from tests.plans.backlog import JOBS
+from tests.processes import wait_until
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.slow]
 
@@ -28,6 +29,15 @@ def free_rows(other: BaseDatabaseWrapper) -> set[Any]:
         return {ContainerJob._meta.pk.to_python(row[0]) for row in cursor.fetchall()}
 
 
+def rows_locked() -> list[int]:
+    """By the transaction that asks, on MariaDB."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT trx_rows_locked FROM information_schema.innodb_trx WHERE trx_mysql_thread_id = CONNECTION_ID()"
+        )
+        return [row[0] for row in cursor.fetchall()]
+
+
 @pytest.mark.skipif(settings.TEST_DATABASE == "sqlite", reason="it locks the database, not rows")
 def test_a_claim_locks_only_the_rows_it_takes(host: ExecutorHost, monkeypatch: pytest.MonkeyPatch) -> None:
     queued = set(ContainerJob.objects.filter(status=Status.QUEUED).values_list("pk", flat=True))
@@ -38,12 +48,9 @@ def test_a_claim_locks_only_the_rows_it_takes(host: ExecutorHost, monkeypatch: p
     def take_and_look(*arguments: Any) -> Any:
         claims = take(*arguments)
         if connection.vendor == "mysql":
-            with connection.cursor() as cursor:
-                cursor.execute(
-                    "SELECT trx_rows_locked FROM information_schema.innodb_trx "
-                    "WHERE trx_mysql_thread_id = CONNECTION_ID()"
-                )
-                locked.append(cursor.fetchone()[0])
+            # The server makes that table anew at most ten times a second: it may not know of this transaction yet.
+            wait_until(rows_locked, what="the transaction's own row")
+            locked.extend(rows_locked())
         free.update(free_rows(other))
         with other.cursor() as cursor:
             # Neither do gaps beside them wait for its end: before, among and after what it takes.
