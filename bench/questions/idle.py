@@ -5,15 +5,14 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from functools import partial
 from typing import Any
 
 import psutil
 
 from bench.child import Child, call, forgotten
 from bench.databases import database, run_on_server
-from bench.questions.pick_up import NOTIFIED, PEERS, POLLING
 from bench.questions.question import Cell, Options, Question, Values
+from bench.serving import serving_cells
 
 ON_THE_WAY = 8.0
 """Seconds before the server's count begins: the worker has started and come to rest."""
@@ -62,13 +61,7 @@ def _used(pid: int) -> float:
 
 @contextmanager
 def cells(options: Options) -> Iterator[list[Cell]]:
-    ways = {"listening": NOTIFIED} if options.kind == "postgres" else {}
-    found = [
-        Cell("own", way, partial(measure, "own_serving", options, settings))
-        for way, settings in {**ways, "polling": POLLING}.items()
-    ]
-    found += [Cell(peer, "as it comes", partial(measure, peer, options, None)) for peer in PEERS[options.kind]]
-    yield [cell for cell in found if options.wants(cell.system)]
+    yield serving_cells(measure, options, listening="listening")
 
 
 QUESTION = Question(

@@ -7,10 +7,9 @@ from contextlib import contextmanager
 from functools import partial
 
 from bench.child import call
-from bench.databases import database, settle
 from bench.questions.question import Cell, Options, Question, Values
+from bench.reading import SYSTEM, filled
 
-SYSTEM = "own_reading"
 PAGES = ("dashboard", "list", "list, queued", "list, completed", "list, completed, deep", "list, searched", "job")
 CALLS = 20
 
@@ -21,12 +20,8 @@ def measure(name: str, which: str, options: Options) -> Values:
 
 @contextmanager
 def cells(options: Options) -> Iterator[list[Cell]]:
-    kind = options.kind
     queued = options.size // 10
-    with database(kind, "pages") as name:
-        call(SYSTEM, "prepare", kind=kind, name=name)
-        call(SYSTEM, "fill", kind=kind, name=name, queued=queued, finished=options.size - queued, timeout=3_600.0)
-        settle(kind, name)
+    with filled(options.kind, "pages", queued=queued, finished=options.size - queued) as name:
         yield [Cell("own", which, partial(measure, name, which, options)) for which in PAGES]
 
 

@@ -5,21 +5,13 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 from bench.child import Child, call, forgotten
 from bench.databases import database
 from bench.questions.question import Cell, Options, Question, Values
-
-POLLING = {"RETENTION": None, "NOTIFY": False}
-NOTIFIED = {"RETENTION": None, "NOTIFY": True}
-PEERS = {
-    "postgres": ("procrastinate", "pgqueuer", "django_tasks_db", "django_q2", "huey", "celery"),
-    "mariadb": ("django_tasks_db", "django_q2"),
-    "sqlite": ("django_tasks_db",),
-}
+from bench.serving import serving_cells
 
 
 def measure(system: str, options: Options, settings: dict[str, Any] | None) -> Values:
@@ -43,13 +35,7 @@ def measure(system: str, options: Options, settings: dict[str, Any] | None) -> V
 
 @contextmanager
 def cells(options: Options) -> Iterator[list[Cell]]:
-    ways = {"woken by NOTIFY": NOTIFIED} if options.kind == "postgres" else {}
-    found = [
-        Cell("own", way, partial(measure, "own_serving", options, settings))
-        for way, settings in {**ways, "polling": POLLING}.items()
-    ]
-    found += [Cell(peer, "as it comes", partial(measure, peer, options, None)) for peer in PEERS[options.kind]]
-    yield [cell for cell in found if options.wants(cell.system)]
+    yield serving_cells(measure, options, listening="woken by NOTIFY")
 
 
 QUESTION = Question(

@@ -7,10 +7,9 @@ from contextlib import contextmanager
 from functools import partial
 
 from bench.child import call
-from bench.databases import database, settle
 from bench.questions.question import Cell, Options, Question, Values
+from bench.reading import SYSTEM, filled
 
-SYSTEM = "own_reading"
 CALLS = 20
 
 
@@ -21,10 +20,7 @@ def measure(name: str, action: str, options: Options) -> Values:
 @contextmanager
 def cells(options: Options) -> Iterator[list[Cell]]:
     kind, size = options.kind, options.size
-    with database(kind, "stats") as name:
-        call(SYSTEM, "prepare", kind=kind, name=name)
-        call(SYSTEM, "fill", kind=kind, name=name, queued=size, finished=size, timeout=3_600.0)
-        settle(kind, name)
+    with filled(kind, "stats", queued=size, finished=size) as name:
         case = f"{size:,} queued and {size:,} finished"
         found = [Cell("own", case, partial(measure, name, "stats", options))]
         if kind == "postgres":
