@@ -9,10 +9,14 @@ from typing import Any
 import pytest
 from django.conf import settings
 
+from container_manager import registry
 from container_manager.executors.fake import FakeEngine, engine
+from container_manager.handlers import registry as handlers
 from container_manager.models import ExecutorHost
 from container_manager.worker import WorkerLoop, WorkerOptions
+from tests.processes import wait_until
 from tests.services import require_service
+from tests.worker.container_engines import DOCKER
 
 SERVICES = {"docker": "docker", "podman": "podman", "kubernetes": "kubernetes", "browser": "chromium"}
 """What a test with the marker needs."""
@@ -76,3 +80,23 @@ def drain() -> Callable[..., WorkerLoop]:
         return loop
 
     return run
+
+
+@pytest.fixture
+def registrations_of_this_test_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Definitions and handlers that a test registers are gone after it."""
+    monkeypatch.setattr(registry, "_definitions", registry.all_definitions())
+    monkeypatch.setattr(handlers, "_functions", dict(handlers._functions))
+    monkeypatch.setattr(handlers, "_rules", {event: list(known) for event, known in handlers._rules.items()})
+
+
+@pytest.fixture(params=["process", pytest.param("docker", marks=pytest.mark.docker)])
+def engine_host(request: pytest.FixtureRequest, transactional_db: None) -> Iterator[None]:
+    """The host of each engine in turn, for all queues of the tests; nothing is left on it."""
+    if request.param == "process":
+        request.getfixturevalue("process_host")
+        yield
+        return
+    with DOCKER.host(queues=["default", "media"]):
+        yield
+        wait_until(lambda: not DOCKER.containers())

@@ -7,15 +7,14 @@ from typing import Any
 
 import pytest
 
-from container_manager import registry
 from container_manager.hosts import node_name
 from container_manager.models import ExecutorHost
 from tests.video.container_jobs import PLANTED
 
 
 @pytest.fixture(autouse=True)
-def definitions_of_this_test_alone(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(registry, "_definitions", registry.all_definitions())
+def definitions_of_this_test_alone(registrations_of_this_test_alone: None) -> None:
+    """No test of them leaves one behind."""
 
 
 @pytest.fixture

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
@@ -16,12 +16,9 @@ from django.utils import timezone
 
 from container_manager import queue_manager
 from container_manager.exceptions import JobFailedError, JobValidationError
-from container_manager.handlers import registry as handlers
 from container_manager.models import ContainerJob, JobBatch
 from container_manager.states import Status
-from tests.processes import wait_until
 from tests.video.models import Upload
-from tests.worker.container_engines import DOCKER
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -60,23 +57,12 @@ printf '{"seconds": 1.5, "filter": "%s"}' "$5" > "$CM_OUTPUT_DIR/result.json"
 """Stands for ffmpeg: the clip is the video in upper case."""
 
 
-@pytest.fixture(params=["process", pytest.param("docker", marks=pytest.mark.docker)])
-def engine_host(request: pytest.FixtureRequest, transactional_db: None) -> Iterator[None]:
-    if request.param == "process":
-        request.getfixturevalue("process_host")
-        yield
-        return
-    with DOCKER.host(queues=["media"]):
-        yield
-        wait_until(lambda: not DOCKER.containers())
-
-
 @pytest.fixture
-def application(monkeypatch: pytest.MonkeyPatch, media: Path) -> SimpleNamespace:
+def application(
+    registrations_of_this_test_alone: None, monkeypatch: pytest.MonkeyPatch, media: Path
+) -> SimpleNamespace:
     """The module above, with a program that is here in place of its image; ``video.handlers`` beside it."""
     monkeypatch.setattr("container_manager.registry._definitions", {})
-    monkeypatch.setattr(handlers, "_functions", dict(handlers._functions))
-    monkeypatch.setattr(handlers, "_rules", {event: list(known) for event, known in handlers._rules.items()})
     names: dict[str, Any] = {"__name__": "video.container_jobs"}
     exec(compile(APPLICATION, "video/container_jobs.py", "exec"), names)  # noqa: S102 - the text above
     monkeypatch.setitem(names["Transcode"].options, "image", "busybox:local")

@@ -2,23 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import pytest
 
-from container_manager.handlers import registry
 from container_manager.models import ExecutorHost
 
 
 @pytest.fixture(autouse=True)
-def no_other_handlers() -> Iterator[None]:
+def no_other_handlers(registrations_of_this_test_alone: None) -> None:
     """What a test registers is gone after it."""
-    functions, rules = dict(registry._functions), {event: list(known) for event, known in registry._rules.items()}
-    yield
-    registry._functions.clear()
-    registry._functions.update(functions)
-    registry._rules.clear()
-    registry._rules.update(rules)
 
 
 @pytest.fixture
