@@ -10,8 +10,12 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.models import DateTimeField, Func
 from django.utils.dateparse import parse_datetime
 
-SQLITE_TEMPLATE: Final = "strftime('%%%%Y-%%%%m-%%%%d %%%%H:%%%%M:%%%%f', 'now')"
-"""Escaped twice: the template is filled in once, and the driver takes what comes out for a format again."""
+NOW_SQL: Final = {
+    "postgresql": "statement_timestamp()",
+    "mysql": "UTC_TIMESTAMP(6)",
+    "sqlite": "strftime('%%Y-%%m-%%d %%H:%%M:%%f', 'now')",
+}
+"""The moment at which a statement with parameters runs, by vendor: a driver takes such a statement for a format."""
 
 
 class DatabaseNow(Func):
@@ -26,27 +30,21 @@ class DatabaseNow(Func):
     template = "%(function)s"
 
     def as_postgresql(self, compiler: Any, connection: BaseDatabaseWrapper, **context: Any) -> Any:
-        return super().as_sql(compiler, connection, template="statement_timestamp()", **context)
+        return super().as_sql(compiler, connection, template=NOW_SQL["postgresql"], **context)
 
     def as_mysql(self, compiler: Any, connection: BaseDatabaseWrapper, **context: Any) -> Any:
-        return super().as_sql(compiler, connection, template="UTC_TIMESTAMP(6)", **context)
+        return super().as_sql(compiler, connection, template=NOW_SQL["mysql"], **context)
 
     def as_sqlite(self, compiler: Any, connection: BaseDatabaseWrapper, **context: Any) -> Any:
-        return super().as_sql(compiler, connection, template=SQLITE_TEMPLATE, **context)
-
-
-NOW_SQL = {
-    "postgresql": "SELECT statement_timestamp()",
-    "mysql": "SELECT UTC_TIMESTAMP(6)",
-    "sqlite": "SELECT strftime('%Y-%m-%d %H:%M:%f', 'now')",
-}
+        # Escaped once more: the template is a format itself.
+        return super().as_sql(compiler, connection, template=NOW_SQL["sqlite"].replace("%", "%%"), **context)
 
 
 def database_now(using: str) -> datetime:
     """The database's time now, aware; one round trip."""
     connection = connections[using]
     with connection.cursor() as cursor:
-        cursor.execute(NOW_SQL[connection.vendor])
+        cursor.execute(f"SELECT {NOW_SQL[connection.vendor]}", [])
         value = cursor.fetchone()[0]
     return aware(value)
 

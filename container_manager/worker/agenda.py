@@ -75,7 +75,7 @@ class AgendaReader:
         open_attempts = JobAttempt.objects.using(using).filter(active_job__isnull=False)
         return asking(
             [
-                (NOW_SQL[connections[using].vendor].removeprefix("SELECT ").replace("%", "%%"), []),
+                (NOW_SQL[connections[using].vendor], []),
                 first_of(claiming.held(using), "hold_until"),
                 first_of(claiming.expiring(using), "expires_at"),
                 first_of(delivery.waiting(using), "next_try_at"),

@@ -24,19 +24,20 @@ class Leftovers:
 
     def delete(self, job_ids: Collection[UUID]) -> set[UUID]:
         """Those of ``job_ids`` whose files are gone, so that their rows may go too; the others wait."""
-        contents = owned_contents(job_ids, self._using)
-        return self._without(job_ids, self._delete(contents)) if contents else set(job_ids)
+        return self._without(job_ids, self._delete(owned_contents(job_ids, self._using)))
 
     def delete_files(self, rows: Sequence[JobFile]) -> list[JobFile]:
         """Those of ``rows``, which no other job has, whose files are gone."""
         contents: defaultdict[str, list[str]] = defaultdict(list)
         for row in rows:
             contents[row.storage].append(row.stored_name)
-        left = self._delete(contents) if contents else set()
+        left = self._delete(contents)
         return [row for row in rows if (row.storage, row.stored_name) not in left]
 
     def _delete(self, contents: Mapping[str, Collection[str]]) -> set[tuple[str, str]]:
         """What is still there, as far as is known by now."""
+        if not contents:
+            return set()
         everything = {(alias, name) for alias, names in contents.items() for name in names}
         if self._deleting is not None and not self._deleting.done():
             return everything
