@@ -16,6 +16,7 @@ from django.utils.translation import gettext as _
 from container_manager import conf
 from container_manager.admin.dashboard.fleet import Capacity
 from container_manager.admin.pages import fragment, page
+from container_manager.admin.paging import page_of
 from container_manager.admin.permissions import require
 from container_manager.models import ContainerJob, JobBatch
 from container_manager.models.job_queryset import JobQuerySet
@@ -23,7 +24,6 @@ from container_manager.queue import queue_manager
 from container_manager.states import Status
 from container_manager.visibility import visible_jobs
 
-SIZE: Final = 50
 COUNTABLE: Final = 20_000
 """Jobs of the open batches of a page that are counted; more are left to the batch's own list."""
 
@@ -70,14 +70,12 @@ class JobBatchAdmin(admin.ModelAdmin):
 
     def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
         require(request, "view", JobBatch)
-        number = _number(request.GET.get("page", ""))
-        start = (number - 1) * SIZE
-        rows = list(self.get_queryset(request).order_by("-id")[start : start + SIZE + 1])
+        found = page_of(self.get_queryset(request).order_by("-id"), request.GET.get("page", ""))
         context = {
             "title": _("Batches"),
-            "batches": _shown(rows[:SIZE], queue_manager.using),
-            "number": number,
-            "has_older": len(rows) > SIZE,
+            "batches": _shown(found.rows, queue_manager.using),
+            "number": found.number,
+            "has_older": found.has_older,
         }
         if request.headers.get("HX-Request"):
             return fragment(self, request, "batches/listing.html", context)
@@ -121,7 +119,3 @@ def _counts(batches: Sequence[JobBatch], using: str) -> dict[UUID, Mapping[str, 
             open_counts[batch_id][status] = count
         found |= open_counts
     return found
-
-
-def _number(text: str) -> int:
-    return max(1, int(text)) if text.isascii() and text.isdigit() and len(text) < 6 else 1

@@ -57,3 +57,9 @@ class HandlerCall(models.Model):
 
     def __str__(self) -> str:
         return f"{self.handler}: {self.event} of {self.subject or f'job {self.job_id}'} ({self.state})"
+
+    @property
+    def error_line(self) -> str:
+        """The last line of the last traceback, which is the error itself; empty without one."""
+        lines = self.last_error.strip().splitlines()
+        return lines[-1] if lines else ""

@@ -11,7 +11,7 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
-from container_manager.admin import batches
+from container_manager.admin import batches, paging
 from container_manager.models import ContainerJob, JobBatch
 
 BATCHES = "/admin/container_manager/jobbatch/"
@@ -60,7 +60,7 @@ def test_very_large_open_batches_are_not_counted(boss: Client, monkeypatch: pyte
 
 
 def test_pages_and_queries_are_bounded(boss: Client, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(batches, "SIZE", 4)
+    monkeypatch.setattr(paging, "SIZE", 4)
     for number in range(6):
         make_batch(str(number), queued=1)
     with CaptureQueriesContext(connection) as queries:

@@ -13,7 +13,7 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
-from container_manager.admin.handlers import listing
+from container_manager.admin import paging
 from container_manager.models import ContainerJob, HandlerCall
 
 CALLS = "/admin/container_manager/handlercall/"
@@ -143,7 +143,7 @@ def test_calls_given_up_need_attention_on_the_dashboard(boss: Client, client_of:
 
 
 def test_pages_and_queries_are_bounded(boss: Client, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(listing, "SIZE", 10)
+    monkeypatch.setattr(paging, "SIZE", 10)
     calls = [make_call(job=ContainerJob.objects.create(command="true")).pk for _ in range(25)]
     seen = []
     for number in ("1", "2", "3"):

@@ -97,9 +97,10 @@ def _handlers(using: str) -> Iterator[Item]:
         title = ngettext(
             "%(count)d call of %(handler)s was given up", "%(count)d calls of %(handler)s were given up", count
         )
-        error = latest.last_error.strip().rpartition("\n")[2]
         parameters = {"count": count, "handler": handler}
-        yield Item("bad", title % parameters, cut(printable(error), 200), at=latest.finished_at, to_handlers=True)
+        yield Item(
+            "bad", title % parameters, cut(printable(latest.error_line), 200), at=latest.finished_at, to_handlers=True
+        )
 
 
 def _waiting(using: str, now: datetime) -> Iterator[Item]:

@@ -11,12 +11,12 @@ from django.db.models import Q, QuerySet
 from django.http import QueryDict
 
 from container_manager import conf
+from container_manager.admin.paging import SIZE, page_of
 from container_manager.describing import short_id, title
 from container_manager.models import ContainerJob, HandlerCall
 from container_manager.visibility import visible_jobs
 from container_manager.wording import cut, printable
 
-SIZE: Final = 50
 COUNTED: Final = 1_000
 """Counted no further."""
 State = HandlerCall.State
@@ -47,9 +47,7 @@ class ShownCall:
 
     @property
     def error(self) -> str:
-        """The last line of the traceback, which is the error itself."""
-        lines = self.call.last_error.strip().splitlines()
-        return cut(lines[-1], 200) if lines else ""
+        return cut(self.call.error_line, 200)
 
     @property
     def is_told_now(self) -> bool:
@@ -102,15 +100,13 @@ def read_listing(calls: QuerySet[HandlerCall], query: QueryDict) -> Listing:
     asked = query.get("state", "")
     first = next((state for state in _ORDER if counts[state]), State.FAILED)
     state = State(asked) if asked in State.values else first
-    number = _number(query.get("page", ""))
-    start = (number - 1) * SIZE
-    rows = list(with_titles(_states(calls, state).order_by(*_ORDER[state]))[start : start + SIZE + 1])
+    found = page_of(with_titles(_states(calls, state).order_by(*_ORDER[state])), query.get("page", ""))
     return Listing(
         tabs=[Tab(each.value, str(each.label).capitalize(), counts[each], each is state) for each in _ORDER],
         state=state.value,
-        calls=[ShownCall(call) for call in rows[:SIZE]],
-        number=number,
-        has_older=len(rows) > SIZE,
+        calls=[ShownCall(call) for call in found.rows],
+        number=found.number,
+        has_older=found.has_older,
         job=str(job or ""),
         most_tries=conf.get("HANDLER_MAX_TRIES"),
     )
@@ -136,7 +132,3 @@ def _uuid(text: str) -> UUID | None:
         return UUID(text)
     except ValueError:
         return None
-
-
-def _number(text: str) -> int:
-    return max(1, int(text)) if text.isascii() and text.isdigit() and len(text) < 6 else 1
