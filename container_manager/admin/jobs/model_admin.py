@@ -25,7 +25,8 @@ from container_manager.admin.pages import fragment, page
 from container_manager.admin.permissions import require
 from container_manager.exceptions import InvalidTransitionError, QueueError
 from container_manager.lifecycle import Subject
-from container_manager.models import TABLES, ContainerJob, JobFile
+from container_manager.models import TABLES, ContainerJob
+from container_manager.models.file import shown_files
 from container_manager.models.job_queryset import JobQuerySet
 from container_manager.queue import queue_manager
 from container_manager.states import ACTIVE, Status, Verb
@@ -115,8 +116,7 @@ class ContainerJobAdmin(admin.ModelAdmin):
     def file_view(self, request: HttpRequest, job_id: UUID, file_id: UUID) -> HttpResponseBase:
         """A file of the job; back to its page with what is wrong when the storage does not give it out."""
         job = self._readable(request, job_id)
-        files = JobFile.objects.using(queue_manager.using).filter(job_id=job.pk, is_ready=True)
-        answer = download_file(get_object_or_404(files, pk=file_id))
+        answer = download_file(get_object_or_404(shown_files(job, queue_manager.using), pk=file_id))
         if answer is not None:
             return answer
         text = "Its storage does not give this file out: it was deleted there, or does not answer."
