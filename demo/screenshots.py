@@ -91,10 +91,10 @@ def await_jobs(page: Page) -> None:
     page.wait_for_function(enough, arg=ENOUGH, timeout=PATIENCE_SECONDS * 1_000)
 
 
-def job_of(page: Page, state: str) -> str:
-    """The address of the newest job in ``state``."""
-    page.goto(f"{JOBS}?status={state}")
-    return str(page.locator("[data-cm-row]").first.get_attribute("href"))
+def job_of(page: Page, query: str) -> str:
+    """The address of the newest job of the list with ``query``, as soon as there is one."""
+    page.goto(f"{JOBS}?{query}")
+    return str(page.locator("[data-cm-row]").first.get_attribute("href", timeout=PATIENCE_SECONDS * 1_000))
 
 
 def take(page: Page, name: str, address: str) -> None:
@@ -111,8 +111,9 @@ def main() -> None:
         browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
         page = open_page(browser, address, viewport=WIDE)
         await_jobs(page)
-        take(page, "job-running", job_of(page, "running"))
-        failed = job_of(page, "failed")
+        # Clips take their time: what is seen in the list still runs on its own page.
+        take(page, "job-running", job_of(page, "status=running&queue=media"))
+        failed = job_of(page, "status=failed")
         for name, path in {**PAGES, "job-failed": f"{failed}?tab=error"}.items():
             take(page, name, path)
         page.goto(f"{JOBS}?status=failed")
