@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import Final
 from uuid import UUID
 
+from django.db import connections
 from django.db.models import Q
 from django.http import QueryDict
 from django.utils import timezone
@@ -53,13 +54,12 @@ def read_page(jobs: JobQuerySet, status: Status | None, query: QueryDict) -> Job
     """
     The page that ``before`` or ``after`` of ``query`` names, newest first.
 
-    The order is that of an index for each status: of ``cm_job_history``, whose ``finished_at`` is
-    null until a job ends, or of the primary key.
+    The order is that of an index: of ``cm_job_history`` for one status, else of the primary key.
     """
     by_end = status in TERMINAL
     if status is not None and not by_end:
         jobs = jobs.filter(finished_at__isnull=True)
-    columns = ("finished_at", "id") if by_end else ("id",)
+    columns = _order(jobs, status)
     before, after = (_read_key(query.get(name, ""), by_end=by_end) for name in ("before", "after"))
     if after is not None:
         rows = list(_beyond(jobs, after, "gt", by_end=by_end).order_by(*columns)[: SIZE + 1])
@@ -73,6 +73,13 @@ def read_page(jobs: JobQuerySet, status: Status | None, query: QueryDict) -> Job
     newer = _key(shown[0], by_end=by_end) if before is not None and shown else None
     older = _key(shown[-1], by_end=by_end) if len(rows) > SIZE else None
     return JobPage(shown, newer, older)
+
+
+def _order(jobs: JobQuerySet, status: Status | None) -> tuple[str, ...]:
+    # Where a job has not ended finished_at is null, which orders nothing. PostgreSQL knows the index to be in
+    # order only by all of its columns, MariaDB sorts anew when a null one is among them.
+    is_named = status in TERMINAL or (status is not None and connections[jobs.db].vendor == "postgresql")
+    return ("finished_at", "id") if is_named else ("id",)
 
 
 def _read_key(text: str, *, by_end: bool) -> Key | None:
