@@ -74,7 +74,7 @@ TARGETS: Final = (
     ),
     Target(
         "enqueue", "`create`, then `queue_job`, against hand-written SQL", 0.5,
-        ratio("create, then queue_job", "floor", "one by one"),
+        ratio("create, then queue_job", "floor"),
     ),
     Target("enqueue", "in bulk, against procrastinate", 1, ratio("bulk", "procrastinate")),
     Target("drain", "one worker, against procrastinate", 5, ratio("1 worker", "procrastinate")),

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import nullcontext
+from operator import attrgetter
 from typing import Any, Final
 
 from django.db import connections, models, transaction
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.models.signals import post_save, pre_save
 
-from container_manager.journal import Statement, append_events, events_from, slot
+from container_manager.columns import Column, Statement, columns_of
+from container_manager.journal import append_events, events_from
 from container_manager.moving import Subject, Tables
 from container_manager.wakeup import woken
 
@@ -63,26 +65,35 @@ def _insert_at_once(tables: Tables, jobs: Sequence[Any], using: str, event: Mapp
 
 def _insertion(model: type[models.Model], rows: Sequence[models.Model], connection: BaseDatabaseWrapper) -> Statement:
     """
-    The INSERT of ``rows``: what all share is bound once, the rest as one array a column.
+    The INSERT of ``rows``: what all share is said once, the rest is one array a column.
 
     Most of a job's columns are the defaults: that is less to send than COPY has.
     """
-    quote = connection.ops.quote_name
-    shared: list[models.Field[Any, Any]] = []
-    own: dict[models.Field[Any, Any], list[Any]] = {}
-    for field in model._meta.concrete_fields:
-        values = [getattr(row, field.attname) for row in rows]
-        if all(value == values[0] for value in values):
-            shared.append(field)
-        else:
-            own[field] = values
-    bound = [field.get_db_prep_save(getattr(rows[0], field.attname), connection) for field in shared]
-    columns = ", ".join(quote(str(field.column)) for field in [*shared, *own])
-    target = f"INSERT INTO {quote(model._meta.db_table)} ({columns})"
-    if not own:
-        return f"{target} VALUES ({', '.join(['%s'] * len(bound))})", bound
-    arrays = ", ".join(f"%s::{field.db_type(connection)}[]" for field in own)
-    names = [f"own{number}" for number in range(len(own))]
-    selected = ", ".join([*(slot(field, connection) for field in shared), *names])
-    bound += [[field.get_db_prep_save(value, connection) for value in values] for field, values in own.items()]
-    return f"{target} SELECT {selected} FROM unnest({arrays}) AS own ({', '.join(names)})", bound  # noqa: S608
+    names: list[str] = []
+    selected: list[str] = []
+    bound: list[Any] = []
+    own: list[tuple[Column, Sequence[Any]]] = []
+    for column, values in zip(columns_of(model, connection), _by_column(rows, model), strict=True):
+        if values.count(values[0]) < len(values):
+            own.append((column, values))
+        elif not column.is_left_out(values[0]):
+            expression, parameters = column.said(values[0], connection)
+            names.append(column.name)
+            selected.append(expression)
+            bound += parameters
+    source = ""
+    if own:
+        numbered = [f"own{number}" for number in range(len(own))]
+        arrays = ", ".join(f"{column.slot}[]" for column, _ in own)
+        source = f" FROM unnest({arrays}) AS own ({', '.join(numbered)})"
+        names += [column.name for column, _ in own]
+        selected += numbered
+        bound += [[column.field.get_db_prep_save(value, connection) for value in values] for column, values in own]
+    target = connection.ops.quote_name(model._meta.db_table)
+    return f"INSERT INTO {target} ({', '.join(names)}) SELECT {', '.join(selected)}{source}", bound
+
+
+def _by_column(rows: Sequence[models.Model], model: type[models.Model]) -> Iterable[tuple[Any, ...]]:
+    """For each column of ``model`` the values of ``rows``."""
+    values_of = attrgetter(*(field.attname for field in model._meta.concrete_fields))
+    return zip(*map(values_of, rows), strict=True)

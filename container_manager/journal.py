@@ -10,10 +10,8 @@ from django.db import connections, models
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.utils import timezone
 
+from container_manager.columns import Statement, columns_of
 from container_manager.rowvalues import RowValues
-
-Statement = tuple[str, list[Any]]
-"""SQL and what is bound in it."""
 
 
 def insertion(
@@ -32,19 +30,26 @@ def insertion(
     field <- the value of each, by the job's id. A thousand rows cost a thousand bound ids, not
     ten thousand values. Written as SQL: these rows are a large part of what a job costs.
     """
-    fields = {field.name: field for field in model._meta.concrete_fields}
+    columns = {column.field.name: column for column in columns_of(model, connection)}
     quote = connection.ops.quote_name
-    names = [*copied, *shared]
-    selected = [quote(column) for column in copied.values()] + [slot(fields[name], connection) for name in shared]
-    bound = [fields[name].get_db_prep_save(value, connection) for name, value in shared.items()]
-    for name, values in (own or {}).items():
-        expression, parameters = _compile(RowValues(model, name, values), connection)
-        names.append(name)
+    names = [columns[name].name for name in copied]
+    selected = [quote(column) for column in copied.values()]
+    bound: list[Any] = []
+    for name, value in shared.items():
+        column = columns[name]
+        if column.is_left_out(value):
+            continue
+        expression, parameters = column.said(value, connection)
+        names.append(column.name)
         selected.append(expression)
         bound += parameters
-    columns = ", ".join(quote(str(fields[name].column)) for name in names)
+    for name, values in (own or {}).items():
+        computed, keyed = _compile(RowValues(model, name, values), connection)
+        names.append(columns[name].name)
+        selected.append(computed)
+        bound += keyed
     target = quote(model._meta.db_table)
-    return f"INSERT INTO {target} ({columns}) SELECT {', '.join(selected)} FROM {source}", bound  # noqa: S608
+    return f"INSERT INTO {target} ({', '.join(names)}) SELECT {', '.join(selected)} FROM {source}", bound  # noqa: S608
 
 
 def rows_of(jobs: type[models.Model], ids: Sequence[UUID], connection: BaseDatabaseWrapper) -> Statement:
@@ -77,12 +82,6 @@ def append_events(
     statement, bound = events_from(events, source, connection, shared)
     with connection.cursor() as cursor:
         cursor.execute(statement, [*bound, *keys])
-
-
-def slot(field: models.Field[Any, Any], connection: BaseDatabaseWrapper) -> str:
-    """Where a value of ``field`` is bound in a SELECT."""
-    # PostgreSQL takes a bare NULL or string for text.
-    return f"%s::{field.db_type(connection)}" if connection.vendor == "postgresql" else "%s"
 
 
 def _compile(expression: RowValues, connection: BaseDatabaseWrapper) -> tuple[str, Sequence[Any]]:

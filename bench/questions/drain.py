@@ -55,9 +55,9 @@ QUESTION = Question(
     kinds=("postgres", "mariadb", "sqlite"),
     notes=(
         "A worker is one process. This package runs each job on the `fake` executor: created, confirmed, started, "
-        "observed, finished and removed, with attempts and events; 100 jobs in hand. procrastinate runs an "
-        "asynchronous no-op with concurrency 100, pgqueuer one in batches of 100, the others a no-op as their "
-        "documentation says.",
+        "observed, finished and removed, with attempts and events; 200 jobs in hand, claimed by the hundred. "
+        "procrastinate runs an asynchronous no-op with concurrency 100, pgqueuer one in batches of 100, the others a "
+        "no-op as their documentation says.",
         "Measured from the start line to an empty queue; the processes have started and connected before.",
         "pgqueuer, huey and Celery keep no row of what they did; pgqueuer keeps a log.",
     ),

@@ -37,7 +37,10 @@ def cells(options: Options) -> Iterator[list[Cell]]:
         )
         for system in JOINING
     ]
-    found.append(Cell("own", "create, then queue_job", partial(measure, "own", "create_then_queue", one, options)))
+    found += [
+        Cell(system, "create, then queue_job", partial(measure, system, "create_then_queue", one, options))
+        for system in ("own", "floor")
+    ]
     found += [Cell(system, "bulk", partial(measure, system, "enqueue_bulk", bulk, options)) for system in BULK]
     yield [cell for cell in found if options.wants(cell.system)]
 

@@ -27,6 +27,10 @@ from container_manager.states import TERMINAL, Verb
 TITLE = "hand-written SQL"
 IN_HAND = 100
 
+QUEUE: Final = (
+    f"UPDATE {JOBS} SET status = 'queued', queued_at = statement_timestamp() "  # noqa: S608
+    "WHERE id = %s AND status = 'pending' AND attempt = 0"
+)
 PICK: Final = f"""
 WITH pick AS MATERIALIZED (
     SELECT id FROM {JOBS} WHERE queue = 'default' AND status = 'queued' AND hold = ''
@@ -93,6 +97,23 @@ def enqueue_one_in_transaction(start_line: StartLine, count: int) -> dict[str, A
                 for _ in range(count):
                     job["id"] = event["job_id"] = uuid7()
                     session.execute(insert_job, list(job.values()))
+                    session.execute(insert_event, list(event.values()))
+
+        return timed(start_line, count, work)
+
+
+def create_then_queue(start_line: StartLine, count: int) -> dict[str, Any]:
+    """A pending row is inserted and committed; then it is queued, with its event."""
+    job, event, insert_job, insert_event = _templates()
+    pending = {**job, "status": "pending", "queued_at": None}
+    with driver() as session:
+
+        def work() -> None:
+            for _ in range(count):
+                pending["id"] = event["job_id"] = uuid7()
+                session.execute(insert_job, list(pending.values()))
+                with session.transaction():
+                    session.execute(QUEUE, [pending["id"]])
                     session.execute(insert_event, list(event.values()))
 
         return timed(start_line, count, work)

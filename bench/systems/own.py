@@ -18,7 +18,8 @@ from container_manager.states import TERMINAL
 from container_manager.worker import WorkerLoop, WorkerOptions
 
 TITLE = "container_manager"
-IN_HAND = 100
+IN_HAND = 200
+"""Of which a claim takes half: a hundred, as hand-written SQL and pgqueuer do."""
 AT_ONCE = 10_000
 
 

@@ -20,8 +20,8 @@ from container_manager.intake.admission import (
 from container_manager.intake.tracing import published, traced
 from container_manager.lifecycle import Subject
 from container_manager.models import TABLES, ContainerJob
-from container_manager.models.job import RESULT_CLEARED, hold_for
-from container_manager.models.lines import line_of
+from container_manager.models.job import RESULT_CLEARED
+from container_manager.models.lines import hold_for, line_of
 from container_manager.models.uniqueness import naming_the_holder, slot_of
 from container_manager.rowvalues import each_row
 from container_manager.states import Status, Verb
@@ -60,8 +60,9 @@ def queue_many(jobs: Sequence[ContainerJob], *, using: str, actor: str = lifecyc
             for source in (Status.PENDING, Status.FAILED)
         ]
         _insert(new, using, stamps, actor=actor)
-    for written in moved:
-        _show(written)
+    # Only once all is written: a failure leaves the instances as they were.
+    for job, values in (shown for written in moved for shown in written.items()):
+        job.show_queued(values)
     return list(jobs)
 
 
@@ -118,12 +119,3 @@ def _queued_values(job: ContainerJob, queued_at: datetime) -> dict[str, Any]:
         **({"unique_slot": slot_of(job.unique_key)} if job.status == Status.FAILED else {}),
         **traced(job),
     }  # fmt: skip
-
-
-def _show(written: Mapping[ContainerJob, Mapping[str, Any]]) -> None:
-    """The instances are as their rows are. Only once all is written: a failure leaves them as they were."""
-    unstarted = {"launched_at": None, "started_at": None, "finished_at": None, "worker": None, "hold_reason": ""}
-    for job, values in written.items():
-        for name, value in {"status": Status.QUEUED, **unstarted, **values}.items():
-            setattr(job, name, value)
-        job.mark_as_loaded()

@@ -24,7 +24,7 @@ from container_manager.models.event import JobEvent
 from container_manager.models.file import JobFile, files_of, input_rows
 from container_manager.models.guarded import GuardedModel, stale
 from container_manager.models.job_queryset import JobQuerySet
-from container_manager.models.lines import line_of
+from container_manager.models.lines import hold_for, line_of
 from container_manager.models.output import attempt_output
 from container_manager.models.specification import Specification
 from container_manager.models.uniqueness import naming_the_holder, slot_of
@@ -381,18 +381,17 @@ class ContainerJob(Specification, GuardedModel):
             )  # fmt: skip
         if not moved:
             raise stale(self.pk, source, target)
-        self.refresh_from_db(using=using, fields=self.guarded_fields)
+        if target == Status.QUEUED and source in _UNQUEUED:
+            self.show_queued(values)
+        else:
+            self.refresh_from_db(using=using, fields=self.guarded_fields)
 
-
-def hold_for(
-    scheduled_for: datetime | None, retry_count: int, max_retries: int, line: str
-) -> tuple[Hold, datetime | None]:
-    """Why a job with these fields is not ready, and until when."""
-    if retry_count >= max_retries:
-        return Hold.EXHAUSTED, None
-    if scheduled_for is not None and scheduled_for > timezone.now():
-        return Hold.SCHEDULE, scheduled_for
-    return Hold.LIMIT if line else Hold.NONE, None
+    def show_queued(self, written: Mapping[str, Any]) -> None:
+        """The instance is as its row is that has just entered the queue with ``written``: nothing is asked."""
+        unstarted = {"launched_at": None, "started_at": None, "finished_at": None, "worker": None, "hold_reason": ""}
+        for name, value in {"status": Status.QUEUED, **unstarted, **written}.items():
+            setattr(self, name, value)
+        self.mark_as_loaded()
 
 
 TABLES: Final = Tables(ContainerJob, JobAttempt, JobEvent)

@@ -1,12 +1,14 @@
-"""Which waiting line a job stands in: jobs of one line have the same limits."""
+"""Why a queued job waits, and in which line: jobs of one line have the same limits."""
 
 from __future__ import annotations
 
 import hashlib
 import json
+from datetime import datetime
 from typing import TYPE_CHECKING
 
 from django.db.models import Case, Value, When
+from django.utils import timezone
 
 from container_manager import conf
 from container_manager.states import Hold
@@ -30,6 +32,17 @@ def line_of(job: ContainerJob) -> str:
         return ""
     parts = [job.queue, job.tenant, job.definition, str(job.batch_id or "")]
     return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
+
+
+def hold_for(
+    scheduled_for: datetime | None, retry_count: int, max_retries: int, line: str
+) -> tuple[Hold, datetime | None]:
+    """Why a job with these fields is not ready, and until when."""
+    if retry_count >= max_retries:
+        return Hold.EXHAUSTED, None
+    if scheduled_for is not None and scheduled_for > timezone.now():
+        return Hold.SCHEDULE, scheduled_for
+    return Hold.LIMIT if line else Hold.NONE, None
 
 
 def when_due() -> Case:

@@ -20,6 +20,7 @@ _TEXTS: Final = {
     "tenant": 100,
 }  # fmt: skip
 """How long each may be on every database."""
+_ON_LOST: Final = tuple(OnLost.values)
 
 
 class Specification(models.Model):
@@ -92,7 +93,8 @@ class Specification(models.Model):
         problems["labels"] += validation.label_problems(self.labels)
         problems["queue"] += validation.queue_problems(self.queue)
         for field, longest in _TEXTS.items():
-            problems[field] += validation.text_problems(getattr(self, field), longest)
+            if (text := getattr(self, field)) != "":
+                problems[field] += validation.text_problems(text, longest)
         if self.unique_key is not None:
             problems["unique_key"] += validation.text_problems(self.unique_key, 200)
             if self.unique_key == "":
@@ -111,9 +113,9 @@ class Specification(models.Model):
     def _add_choice_problems(self, problems: defaultdict[str, list[str]]) -> None:
         if self.shell not in (True, False):
             problems["shell"].append("Give True or False.")
-        if self.on_lost not in OnLost.values:
-            problems["on_lost"].append(f"Give one of {', '.join(OnLost.values)}.")
-        if not problems["retry_policy"] and self.retry_policy not in conf.retry_policies():
+        if self.on_lost not in _ON_LOST:
+            problems["on_lost"].append(f"Give one of {', '.join(_ON_LOST)}.")
+        if self.retry_policy and not problems["retry_policy"] and self.retry_policy not in conf.retry_policies():
             known = ", ".join(sorted(name for name in conf.retry_policies() if name))
             problems["retry_policy"].append(f"There is no retry policy {self.retry_policy!r}. Known: {known}.")
 

@@ -59,7 +59,7 @@ class Collector:
 
     def __init__(self, executor: Executor, calls: Calls, worker: UUID, using: str) -> None:
         self._executor, self._calls, self._worker, self._using = executor, calls, worker, using
-        self._endings: list[tuple[Watch, Ending]] = []
+        self._endings: dict[UUID, tuple[Watch, Ending]] = {}
         self._unwritten: list[tuple[Watch, LogBatch, Usage, bool]] = []
 
     def tick(self, watches: Iterable[Watch]) -> None:
@@ -83,11 +83,11 @@ class Collector:
 
     def endings(self) -> list[tuple[Watch, Ending]]:
         """Attempts whose end and output are known, not yet forgotten."""
-        return list(self._endings)
+        return list(self._endings.values())
 
     def forget(self, endings: Iterable[tuple[Watch, Ending]]) -> None:
-        done = {watch.claim.attempt_id for watch, _ in endings}
-        self._endings = [entry for entry in self._endings if entry[0].claim.attempt_id not in done]
+        for watch, _ in endings:
+            self._endings.pop(watch.claim.attempt_id, None)
 
     def _read(self, watches: Sequence[Watch], *, together: int = 1) -> None:
         reads = []
@@ -201,10 +201,10 @@ class Collector:
 
     def _end(self, watch: Watch, usage: Usage) -> None:
         seen = watch.seen
-        if seen is None or any(entry[0] is watch for entry in self._endings):
+        if seen is None or watch.claim.attempt_id in self._endings:
             return
         watch.is_reading = True
         ending = ending_of(
             watch.claim, seen, watch.usage.with_later(usage), killed_by=watch.killed_by, killed_at=watch.killed_at
         )
-        self._endings.append((watch, ending))
+        self._endings[watch.claim.attempt_id] = watch, ending

@@ -14,6 +14,7 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 from django.utils import timezone
 
 from container_manager import signals
+from container_manager.anyof import AnyOf
 from container_manager.clock import DatabaseNow
 from container_manager.conflicts import retry_on_conflict
 from container_manager.lifecycle import Subject
@@ -100,13 +101,13 @@ class Rollup:
             self._counts[moment.replace(second=0, microsecond=0), row["queue"]].update(found)
 
     def _ended_jobs(self, ids: Collection[UUID]) -> dict[UUID, dict[str, Any]]:
-        rows = ContainerJob.objects.using(self._using).filter(pk__in=ids)
+        rows = ContainerJob.objects.using(self._using).filter(AnyOf("pk", ids))
         return {row["id"]: row for row in rows.values("id", "queue", "outcome", *_TIMES, *_COUNTERS)} if ids else {}
 
     def _attempts(self, ids: Collection[UUID]) -> dict[Subject, dict[str, Any]]:
         if not ids:
             return {}
-        rows = JobAttempt.objects.using(self._using).filter(job_id__in=ids).order_by()
+        rows = JobAttempt.objects.using(self._using).filter(AnyOf("job", ids)).order_by()
         values = rows.values("job_id", "number", "outcome", "finished_at", "job__queue")
         return {Subject(row["job_id"], row["number"]): {**row, "queue": row["job__queue"]} for row in values}
 
