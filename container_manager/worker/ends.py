@@ -13,6 +13,7 @@ from container_manager.executors.base import EndStream
 logger = logging.getLogger(__name__)
 
 FIRST_PAUSE, LONGEST_PAUSE = 1.0, 30.0
+CLOSING_SECONDS = 1.0
 
 
 class EndListener:
@@ -27,9 +28,11 @@ class EndListener:
         self._told: queue.SimpleQueue[str] = queue.SimpleQueue()
         self._closing = threading.Event()
         self._stream: EndStream | None = None
+        self._thread: threading.Thread | None = None
         if executor.supports_ends:
             # A daemon: an engine that hangs must not hold up the exit.
-            threading.Thread(target=self._listen, name=f"ends-{name}", daemon=True).start()
+            self._thread = threading.Thread(target=self._listen, name=f"ends-{name}", daemon=True)
+            self._thread.start()
 
     def take(self) -> set[str]:
         """The names told since the last call."""
@@ -39,10 +42,13 @@ class EndListener:
         return names
 
     def close(self) -> None:
-        """Nothing is listened to any more."""
+        """Nothing is listened to any more, soon even where the engine hangs."""
         self._closing.set()
         if self._stream is not None:
             self._stream.close()
+        if self._thread is not None:
+            # One that wakes up while Python is being taken down aborts the process.
+            self._thread.join(timeout=CLOSING_SECONDS)
 
     def _listen(self) -> None:
         pause = FIRST_PAUSE

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import math
 import os
@@ -252,3 +253,9 @@ def lines(response: HTTPResponse) -> Iterator[Object]:
     finally:
         response.close()
         response.release_conn()
+
+
+def shut(response: HTTPResponse) -> None:
+    """Nothing more comes: whoever reads it, in another thread, is told that it ended."""
+    with contextlib.suppress(OSError, ValueError, RuntimeError):  # it ends by itself at this moment
+        response.shutdown()

@@ -12,9 +12,11 @@ import threading
 from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Final
 
 from container_manager.exceptions import ExecutorError
+from container_manager.executors.kubernetes import readers
 from container_manager.executors.kubernetes.logs import ENTRY_BYTES, Entry
 
 logger = logging.getLogger(__name__)
@@ -23,6 +25,14 @@ MOST_LISTENERS: Final = 64
 HEARD_OUT_SECONDS: Final = 2.0
 MOST_BYTES: Final = 1 << 20
 """Of each program, the last."""
+
+
+@dataclass(frozen=True, slots=True)
+class Log:
+    """``entries`` as they come; there are no more soon after ``end()``, from any thread."""
+
+    entries: Iterator[Entry]
+    end: Callable[[], object]
 
 
 @dataclass(slots=True)
@@ -39,7 +49,7 @@ class LastWords:
         self._heard: dict[str, _Heard] = {}
         self._lock = threading.Lock()
 
-    def listen(self, name: str, open_log: Callable[[], Iterator[Entry]]) -> None:
+    def listen(self, name: str, open_log: Callable[[], Log]) -> None:
         """Returns when ``open_log()`` has been called, whose entries of ``name`` are kept from now on."""
         with self._lock:
             listening = sum(not heard.is_over.is_set() for heard in self._heard.values())
@@ -47,12 +57,12 @@ class LastWords:
                 return
             heard = self._heard[name] = _Heard()
         try:
-            entries = open_log()
+            log = open_log()
         except ExecutorError as error:
             logger.debug("cannot listen to %s: %s", name, error)
             self.forget(name)
             return
-        threading.Thread(target=_hear, args=(heard, entries), name=f"last-words-{name}", daemon=True).start()
+        readers.start(f"last-words-{name}", partial(_hear, heard, log.entries), log.end)
 
     def of(self, name: str, seconds: float) -> list[Entry] | None:
         """What was heard of ``name``; its end is awaited for ``seconds``. ``None`` = nobody listened."""

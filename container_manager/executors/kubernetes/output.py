@@ -5,16 +5,17 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Final
 
 from urllib3 import HTTPResponse
 
 from container_manager.exceptions import ExecutionNotFoundError, ExecutorUnavailableError, SpecificationError
-from container_manager.executors.kubernetes.client import Cluster
+from container_manager.executors.kubernetes.client import Cluster, shut
 from container_manager.executors.kubernetes.errors import LIBRARY_ERRORS
 from container_manager.executors.kubernetes.facts import PodFacts
 from container_manager.executors.kubernetes.inventory import Inventory
-from container_manager.executors.kubernetes.last_words import LastWords
+from container_manager.executors.kubernetes.last_words import LastWords, Log
 from container_manager.executors.kubernetes.logs import Cursor, Entry, LogReader, OutOfPlaceError, entries_of
 from container_manager.specs import LogBatch
 
@@ -128,8 +129,9 @@ class Output:
         """Opened at its first entry, closed at its end or with it."""
         yield from _entries(self._cluster.open_log(pod.name, **part))
 
-    def _stream_now(self, pod: PodFacts, **part: int) -> Iterator[Entry]:
-        return _entries(self._cluster.open_log(pod.name, **part))
+    def _stream_now(self, pod: PodFacts, **part: int) -> Log:
+        response = self._cluster.open_log(pod.name, **part)
+        return Log(_entries(response), partial(shut, response))
 
 
 def _entries(response: HTTPResponse) -> Iterator[Entry]:

@@ -7,7 +7,6 @@ after ten minutes everything is listed again.
 
 from __future__ import annotations
 
-import contextlib
 import logging
 import random
 import threading
@@ -18,7 +17,8 @@ from typing import Final, Generic, TypeVar
 from urllib3 import HTTPResponse
 
 from container_manager.exceptions import ContainerManagerError, ExecutorUnavailableError
-from container_manager.executors.kubernetes.client import Object, Page, lines
+from container_manager.executors.kubernetes import readers
+from container_manager.executors.kubernetes.client import Object, Page, lines, shut
 from container_manager.executors.kubernetes.errors import ExpiredError, answer_kind
 from container_manager.executors.kubernetes.store import Facts, Store
 
@@ -68,8 +68,7 @@ class WatchedList(Generic[Kept]):
             self._looked_at = time.monotonic()
             if self._thread is None and not self._is_closed:
                 self._is_listed.clear()
-                self._thread = threading.Thread(target=self._run, name=f"kubernetes-{self._name}", daemon=True)
-                self._thread.start()
+                self._thread = readers.start(f"kubernetes-{self._name}", self._run, self._end)
         if not self._is_listed.wait(seconds):
             raise ExecutorUnavailableError(f"Kubernetes did not list its {self._name} within {seconds:g} s.")
         error = self._error
@@ -84,14 +83,17 @@ class WatchedList(Generic[Kept]):
 
     def close(self) -> None:
         """The watch has ended, at the latest five seconds later."""
-        self._is_closed = True
-        self._wake.set()
-        response, thread = self._response, self._thread
-        if response is not None:
-            with contextlib.suppress(OSError, ValueError, RuntimeError):  # it ends by itself at this moment
-                response.shutdown()
+        thread = self._thread
+        self._end()
         if thread is not None:
             thread.join(timeout=5)
+
+    def _end(self) -> None:
+        self._is_closed = True
+        self._wake.set()
+        response = self._response
+        if response is not None:
+            shut(response)
 
     def _run(self) -> None:
         pause = FIRST_PAUSE
