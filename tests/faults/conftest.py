@@ -7,6 +7,7 @@ import os
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Final
 
@@ -34,12 +35,29 @@ FAST: Final = {
 ENGINES: Final = os.environ.get("FAULTS_ENGINES", "process").split(",")
 """Which engines the suite runs on, of ``process``, ``docker``, ``podman`` and ``kubernetes``."""
 
+WITH_A_SOCKET: Final = tuple(engine for engine in ENGINES if engine in ("docker", "podman"))
+"""Those of them that a proxy can be put before which understands what it passes on."""
+
 FLEET: Final = ("process", "docker", "podman", "kubernetes")
 
 
 def full_run(name: str, short: int) -> int:
     """The size of a run: ``make faults`` sets ``FAULTS_<name>``, everything else takes the short one."""
     return int(os.environ.get(f"FAULTS_{name}", short))
+
+
+def address_of(engine: str) -> str:
+    """Where ``docker`` or ``podman`` answers, which it does; else the test is skipped, or fails with CI=true."""
+    require_service(engine)
+    return os.environ["PODMAN_HOST"] if engine == "podman" else ADDRESS
+
+
+def socket_of(engine: str) -> str:
+    """The path of the socket of ``docker`` or ``podman``; skips where it has none on this machine."""
+    address = address_of(engine)
+    if not address.startswith("unix://"):
+        pytest.skip(f"{engine} has no local socket: no proxy can be put before it")
+    return address.removeprefix("unix://")
 
 
 class Bench:
@@ -63,10 +81,15 @@ class Bench:
     def starts_of(self, job: ContainerJob) -> int:
         return sum(count for name, count in self.starts().items() if job.pk.hex in name)
 
-    @property
+    @cached_property
     def executor(self) -> Executor:
+        """The host's engine; made once, since a cluster's opens watches."""
         installation = Installation.current("default").identifier
         return executor_class(self.host.executor_type)(self.host.options, installation=installation)
+
+    def close(self) -> None:
+        if "executor" in vars(self):
+            self.executor.close()
 
     def wait_until_all_finished(self, seconds: float = 120.0) -> None:
         unfinished = ContainerJob.objects.exclude(status__in=TERMINAL)
@@ -148,16 +171,17 @@ class Fleet(Bench):
 @contextmanager
 def bench_of(engine: str, folder: Path) -> Iterator[Bench]:
     """A bench on ``engine``; skips, or fails with CI=true, where that does not answer."""
-    if engine == "process":
-        yield ProcessBench(folder)
-        return
-    require_service(engine)
-    if engine == "kubernetes":
-        with PodStarts(host_options()) as pods:
-            yield KubernetesBench(pods)
-    else:
-        with EngineEvents(os.environ["PODMAN_HOST"] if engine == "podman" else ADDRESS) as events:
-            yield DockerBench(events, engine)
+    with ExitStack() as stack:
+        bench: Bench
+        if engine == "process":
+            bench = ProcessBench(folder)
+        elif engine == "kubernetes":
+            require_service(engine)
+            bench = KubernetesBench(stack.enter_context(PodStarts(host_options())))
+        else:
+            bench = DockerBench(stack.enter_context(EngineEvents(address_of(engine))), engine)
+        stack.callback(bench.close)
+        yield bench
 
 
 @pytest.fixture(params=ENGINES)

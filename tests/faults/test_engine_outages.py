@@ -12,8 +12,7 @@ import pytest
 from container_manager import queue_manager
 from container_manager.models import ContainerJob, ExecutorHost, JobAttempt
 from container_manager.states import Outcome, Status, StopReason
-from tests.executors.docker.running import ADDRESS
-from tests.faults.conftest import DockerBench, ProcessBench, full_run
+from tests.faults.conftest import WITH_A_SOCKET, DockerBench, ProcessBench, address_of, full_run, socket_of
 from tests.faults.engine_events import EngineEvents
 from tests.faults.engine_proxy import EngineProxy, Rule
 from tests.faults.starting import start_worker, start_worker_with
@@ -22,7 +21,6 @@ from tests.processes import ending, wait_until
 pytestmark = [
     pytest.mark.django_db(transaction=True),
     pytest.mark.faults,
-    pytest.mark.docker,
     # The SDK leaves a socket to the garbage collector when it cannot connect.
     pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
 ]
@@ -32,22 +30,26 @@ LIST, INSPECT, LOGS = r"GET /containers/json", r"GET /containers/[^/]+/json", "G
 STOP, REMOVE, ANY = "POST /containers/[^/]+/stop", "DELETE /containers/", ""
 
 
+@pytest.fixture(params=WITH_A_SOCKET)
+def engine(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
 @pytest.fixture
-def proxy(tmp_path: Path) -> Iterator[EngineProxy]:
-    if not ADDRESS.startswith("unix://"):
-        pytest.skip("the engine has no local socket")
-    with EngineProxy(tmp_path, ADDRESS.removeprefix("unix://")) as one:
+def proxy(engine: str, tmp_path: Path) -> Iterator[EngineProxy]:
+    with EngineProxy(tmp_path, socket_of(engine)) as one:
         yield one
 
 
 @pytest.fixture
-def bench(proxy: EngineProxy) -> Iterator[DockerBench]:
+def bench(engine: str, proxy: EngineProxy) -> Iterator[DockerBench]:
     """A host whose engine is behind the proxy, and waits two seconds for it."""
-    with EngineEvents() as events:
-        one = DockerBench(events)
+    with EngineEvents(address_of(engine)) as events:
+        one = DockerBench(events, engine)
         one.host.options = {**one.host.options, "base_url": proxy.address, "timeout": 2}
         one.host.save()
         yield one
+        one.close()
 
 
 SILENT: dict[str, Rule] = {
@@ -175,7 +177,7 @@ def test_an_engine_that_is_away_for_a_while_stops_and_loses_no_job(bench: Docker
 
 
 def test_other_hosts_go_on_while_one_hangs(bench: DockerBench, proxy: EngineProxy, tmp_path: Path) -> None:
-    hanging = queue_manager.queue_jobs([bench.job(queue="host:docker", seconds=4) for _ in range(3)])
+    hanging = queue_manager.queue_jobs([bench.job(queue=f"host:{bench.host.name}", seconds=4) for _ in range(3)])
     worker = start_worker()
     with ending(worker):
         wait_until(lambda: ContainerJob.objects.filter(status=Status.RUNNING).count() == 3, what="three running jobs")

@@ -13,10 +13,10 @@ import pytest
 from container_manager import queue_manager
 from container_manager.models import ContainerJob, ExecutorHost, JobAttempt, JobEvent
 from container_manager.states import Outcome, Status, Verb
-from tests.executors.docker.running import ADDRESS
-from tests.faults.conftest import Bench, ProcessBench
+from tests.faults.conftest import Bench, KubernetesBench, ProcessBench, socket_of
 from tests.faults.engine_proxy import EngineProxy
 from tests.faults.private_dockerd import PrivateDockerd
+from tests.faults.private_podman import PrivatePodman
 from tests.faults.starting import start_worker
 from tests.processes import ending, wait_until
 
@@ -41,7 +41,7 @@ class Movable:
 
     @contextmanager
     def another_engine(self) -> Iterator[None]:
-        """Meanwhile another state directory, or another Docker engine, is where the host's own was."""
+        """Meanwhile another state directory, or another engine of its kind, is where the host's own was."""
         if self._proxy is None:
             state = Path(self.bench.host.options["state_directory"])
             aside = state.with_name("aside")
@@ -53,7 +53,7 @@ class Movable:
                 aside.rename(state)
             return
         own = self._proxy.engine
-        with PrivateDockerd() as other:
+        with PrivatePodman() if self.bench.host.executor_type == "podman" else PrivateDockerd() as other:
             self._proxy.go_away()
             self._proxy.come_back(other.socket_path)
             try:
@@ -68,9 +68,9 @@ def movable(bench: Bench, tmp_path: Path) -> Iterator[Movable]:
     if isinstance(bench, ProcessBench):
         yield Movable(bench, None)
         return
-    if not ADDRESS.startswith("unix://"):
-        pytest.skip("the engine has no local socket")
-    with EngineProxy(tmp_path, ADDRESS.removeprefix("unix://")) as proxy:
+    if isinstance(bench, KubernetesBench):
+        pytest.skip("there is no second cluster: what another cluster's identity does is decided above the executors")
+    with EngineProxy(tmp_path, socket_of(bench.host.executor_type)) as proxy:
         bench.host.options = {**bench.host.options, "base_url": proxy.address}
         bench.host.save()
         yield Movable(bench, proxy)
