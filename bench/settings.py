@@ -27,6 +27,8 @@ INSTALLED_APPS = [
     *APPS_OF.get(os.environ.get("BENCH_SYSTEM", ""), ["container_manager"]),
 ]
 DATABASES = {"default": configuration(os.environ.get("TEST_DATABASE", "postgres"))}
+if os.environ.get("BENCH_SYSTEM") == "own_prepared":
+    DATABASES["default"]["OPTIONS"] |= {"server_side_binding": True, "prepare_threshold": 5}
 
 CONTAINER_MANAGER = {"RETENTION": None}
 

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import nullcontext
+from datetime import datetime
 from operator import attrgetter
 from typing import Any, Final
+from uuid import UUID
 
 from django.db import connections, models, transaction
 from django.db.backends.base.base import BaseDatabaseWrapper
@@ -77,20 +79,30 @@ def _insertion(model: type[models.Model], rows: Sequence[models.Model], connecti
         if values.count(values[0]) < len(values):
             own.append((column, values))
         elif not column.is_left_out(values[0]):
-            expression, parameters = column.said(values[0], connection)
+            expression, parameters = column.said(values[0], connection, is_selected=len(rows) > 1)
             names.append(column.name)
             selected.append(expression)
             bound += parameters
-    source = ""
-    if own:
-        numbered = [f"own{number}" for number in range(len(own))]
-        arrays = ", ".join(f"{column.slot}[]" for column, _ in own)
-        source = f" FROM unnest({arrays}) AS own ({', '.join(numbered)})"
-        names += [column.name for column, _ in own]
-        selected += numbered
-        bound += [[column.field.get_db_prep_save(value, connection) for value in values] for column, values in own]
-    target = connection.ops.quote_name(model._meta.db_table)
-    return f"INSERT INTO {target} ({', '.join(names)}) SELECT {', '.join(selected)}{source}", bound
+    target = f"INSERT INTO {connection.ops.quote_name(model._meta.db_table)}"
+    if len(rows) == 1:
+        # Constants here are the columns' own types from the start; in a SELECT each would be a cast.
+        return f"{target} ({', '.join(names)}) VALUES ({', '.join(selected)})", bound
+    numbered = [f"own{number}" for number in range(len(own))]
+    arrays = ", ".join(f"{column.slot}[]" for column, _ in own)
+    columns = ", ".join([*names, *(column.name for column, _ in own)])
+    source = f"unnest({arrays}) AS own ({', '.join(numbered)})"
+    bound += [_array(column, values, connection) for column, values in own]
+    return f"{target} ({columns}) SELECT {', '.join([*selected, *numbered])} FROM {source}", bound  # noqa: S608
+
+
+def _array(column: Column, values: Sequence[Any], connection: BaseDatabaseWrapper) -> Any:
+    """What is bound for an array of ``values``; ids and moments as text, which the driver would adapt one by one."""
+    kinds = set(map(type, values))
+    if kinds == {UUID}:
+        return f"{{{','.join([value.hex for value in values])}}}"
+    if kinds == {datetime} and all(value.tzinfo is not None for value in values):
+        return f"{{{','.join([value.isoformat() for value in values])}}}"
+    return [column.field.get_db_prep_save(value, connection) for value in values]
 
 
 def _by_column(rows: Sequence[models.Model], model: type[models.Model]) -> Iterable[tuple[Any, ...]]:

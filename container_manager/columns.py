@@ -19,12 +19,12 @@ class Column(NamedTuple):
     """
     A column of a model and its name, quoted.
 
-    ``slot`` is where a value of it is bound in a SELECT; ``literal`` is ``default`` as SQL, ``None`` = bind that too.
+    ``cast`` is what a SELECT needs after a value of it; ``literal`` is ``default`` as SQL, ``None`` = bind that too.
     """
 
     field: models.Field[Any, Any]
     name: str
-    slot: str
+    cast: str
     default: Any
     literal: str | None
 
@@ -32,11 +32,17 @@ class Column(NamedTuple):
         """Whether a row has ``value`` when nothing is said of this column."""
         return value is None and self.field.null
 
-    def said(self, value: Any, connection: BaseDatabaseWrapper) -> Statement:
-        """The SQL of ``value`` in a SELECT, and what is bound in it."""
+    @property
+    def slot(self) -> str:
+        """Where a value is bound in a SELECT."""
+        return f"%s{self.cast}"
+
+    def said(self, value: Any, connection: BaseDatabaseWrapper, *, is_selected: bool = True) -> Statement:
+        """The SQL of ``value`` in a SELECT, or else in VALUES, and what is bound in it."""
+        cast = self.cast if is_selected else ""
         if self.literal is not None and value == self.default:
-            return self.literal, []
-        return self.slot, [self.field.get_db_prep_save(value, connection)]
+            return self.literal + cast, []
+        return f"%s{cast}", [self.field.get_db_prep_save(value, connection)]
 
 
 _known: dict[tuple[type[models.Model], str], tuple[Column, ...]] = {}
@@ -55,7 +61,7 @@ def _column(field: models.Field[Any, Any], connection: BaseDatabaseWrapper) -> C
     cast = f"::{field.db_type(connection)}" if connection.vendor == "postgresql" else ""
     default, literal = _default_of(field)
     name = connection.ops.quote_name(str(field.column))
-    return Column(field, name, f"%s{cast}", default, None if literal is None else f"{literal}{cast}")
+    return Column(field, name, cast, default, literal)
 
 
 def _default_of(field: models.Field[Any, Any]) -> tuple[Any, str | None]:

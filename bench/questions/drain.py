@@ -11,7 +11,17 @@ from bench.databases import database, settle
 from bench.questions.question import Cell, Options, Question, Values
 
 SYSTEMS = {
-    "postgres": ("own", "floor", "procrastinate", "pgqueuer", "django_tasks_db", "django_q2", "huey", "celery"),
+    "postgres": (
+        "own",
+        "own_prepared",
+        "floor",
+        "procrastinate",
+        "pgqueuer",
+        "django_tasks_db",
+        "django_q2",
+        "huey",
+        "celery",
+    ),
     "mariadb": ("own", "floor_portable", "django_tasks_db", "django_q2"),
     "sqlite": ("own", "floor_portable", "django_tasks_db"),
 }

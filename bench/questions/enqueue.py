@@ -10,9 +10,19 @@ from bench.child import call, forgotten
 from bench.databases import database, settle
 from bench.questions.question import Cell, Options, Question, Values
 
-SYSTEMS = ("own", "floor", "procrastinate", "pgqueuer", "django_tasks_db", "django_q2", "huey", "celery")
-BULK = ("own", "floor", "procrastinate", "pgqueuer")
-JOINING = ("own", "floor", "procrastinate", "pgqueuer", "django_tasks_db", "django_q2")
+SYSTEMS = (
+    "own",
+    "own_prepared",
+    "floor",
+    "procrastinate",
+    "pgqueuer",
+    "django_tasks_db",
+    "django_q2",
+    "huey",
+    "celery",
+)
+BULK = ("own", "own_prepared", "floor", "procrastinate", "pgqueuer")
+JOINING = ("own", "own_prepared", "floor", "procrastinate", "pgqueuer", "django_tasks_db", "django_q2")
 """Those that can be part of a transaction of the application's."""
 BULK_FACTOR = 10
 
@@ -39,7 +49,7 @@ def cells(options: Options) -> Iterator[list[Cell]]:
     ]
     found += [
         Cell(system, "create, then queue_job", partial(measure, system, "create_then_queue", one, options))
-        for system in ("own", "floor")
+        for system in ("own", "own_prepared", "floor")
     ]
     found += [Cell(system, "bulk", partial(measure, system, "enqueue_bulk", bulk, options)) for system in BULK]
     yield [cell for cell in found if options.wants(cell.system)]
