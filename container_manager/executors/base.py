@@ -6,8 +6,19 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from typing import Any, BinaryIO, ClassVar
 
+from container_manager.exceptions import ExecutionRunningError
 from container_manager.executors.options import Options
-from container_manager.specs import Folders, Handle, HostHealth, JobSpec, LogBatch, Observation, PullProgress, Usage
+from container_manager.specs import (
+    ExecutionState,
+    Folders,
+    Handle,
+    HostHealth,
+    JobSpec,
+    LogBatch,
+    Observation,
+    PullProgress,
+    Usage,
+)
 
 
 class EndStream(ABC):
@@ -129,6 +140,18 @@ class Executor(ABC):
 
         Never ends a running one: ``ExecutionRunningError``.
         """
+
+    def discard(self, handle: Handle) -> None:
+        """
+        The execution is gone, and was never started; unknown is no error.
+
+        ``ExecutionRunningError`` when it was, however late and short: it runs, has ended and stays, or is gone.
+        What an engine does between the look and the removal is missed here: executors that can tell say so.
+        """
+        seen = next(iter(self.observe([handle])), None)
+        if seen is not None and seen.state is not ExecutionState.CREATED:
+            raise ExecutionRunningError(f"{handle.name} was started.")
+        self.remove(handle)
 
     @abstractmethod
     def check(self) -> HostHealth:

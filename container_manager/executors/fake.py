@@ -263,6 +263,15 @@ class FakeExecutor(Executor):
                 raise ExecutionRunningError(f"The execution {handle.name} is running; stop it first.")
             del executions[handle.name]
 
+    def discard(self, handle: Handle) -> None:
+        with self._reached() as executions:
+            execution = executions.get(handle.name)
+            if execution is None:
+                return
+            if execution.state is not ExecutionState.CREATED:
+                raise ExecutionRunningError(f"The execution {handle.name} was started.")
+            del executions[handle.name]
+
     def usage(self, handle: Handle) -> Usage:
         return Usage()
 

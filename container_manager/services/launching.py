@@ -133,7 +133,7 @@ def settle(executor: Executor, handle: Handle, failure: LaunchResult, *, engine_
             prove_identity(executor, engine_id)
             return replace(failure, is_unsettled=False)
         if seen.state is ExecutionState.CREATED:
-            executor.remove(handle)
+            executor.discard(handle)
             return replace(failure, is_unsettled=False)
     except ExecutionRunningError:
         return LaunchResult(success=True, execution_id=handle.execution_id)

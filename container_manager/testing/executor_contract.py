@@ -339,6 +339,19 @@ class ExecutorContract:
             executor.remove(handle)
         assert executor.observe() == []
 
+    def test_what_never_began_is_discarded_and_nothing_else_is(self, executor: Executor) -> None:
+        ended = self.launch(executor, self.programs.exits(0))
+        running = self.launch(executor, self.programs.waits())
+        self.wait_for(executor, ended, ExecutionState.EXITED)
+        for started in (ended, running):
+            with pytest.raises(ExecutionRunningError):
+                executor.discard(started)
+        created = executor.create(self.spec(executor.installation, self.programs.exits(0)))
+        for handle in (created, created, Handle(created.name)):
+            executor.discard(handle)
+        left = {seen.handle.name: seen.state for seen in executor.observe()}
+        assert left == {ended.name: ExecutionState.EXITED, running.name: ExecutionState.RUNNING}
+
     def test_a_late_start_of_a_removed_execution_starts_nothing(self, executor: Executor) -> None:
         handle = executor.create(self.spec(executor.installation, self.programs.exits(0)))
         executor.remove(handle)

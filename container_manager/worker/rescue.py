@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 from uuid import UUID
 
@@ -134,7 +134,7 @@ def look(executor: Executor, handles: Sequence[Handle], engine_id: str) -> list[
     """
     For each taken-over, perhaps never started, attempt: running or ended, or provably not started.
 
-    What was created and not started is removed; a removal that finds it running adopts it.
+    What was created and not started is discarded; what was started at this moment is adopted.
     Left out: what cannot be told now. ``ExecutorUnavailableError`` when it is not ``engine_id`` that answers.
     """
     seen = {observation.handle.name: observation for observation in executor.observe(handles)}
@@ -150,11 +150,11 @@ def look(executor: Executor, handles: Sequence[Handle], engine_id: str) -> list[
             findings.append(Finding(handle, None))
             continue
         try:
-            executor.remove(handle)
+            executor.discard(handle)
         except ExecutionRunningError:
-            running = executor.observe([handle])
-            if running:
-                findings.append(Finding(handle, running[0]))
+            # One that is gone is adopted too: it was started, and will be missed.
+            started = next(iter(executor.observe([handle])), replace(observation, state=ExecutionState.RUNNING))
+            findings.append(Finding(handle, started))
             continue
         except ExecutorError as error:
             logger.warning("cannot tell what became of %s: %s", handle.name, error)

@@ -1,16 +1,18 @@
-"""Containers as they end, told by the engine's stream of events."""
+"""What the engine's stream of events tells: containers as they end, and whether one was ever started."""
 
 from __future__ import annotations
 
 import json
 import threading
 from collections.abc import Iterator
+from datetime import datetime
 from typing import Final
 
 from docker import APIClient
 from docker.types import CancellableStream
 from requests import RequestException
 
+from container_manager.exceptions import ExecutorUnavailableError
 from container_manager.executors.base import EndStream
 from container_manager.executors.docker.client import Engine, stream
 from container_manager.executors.docker.errors import is_timeout
@@ -18,6 +20,29 @@ from container_manager.specs import LABEL_INSTALLATION, Handle
 
 QUIET_SECONDS: Final = 60.0
 """Silence after which the stream is opened anew: a connection may be dead without either side noticing."""
+
+
+REMOVED: Final = ("destroy", "remove")
+"""What Docker and Podman call the removal of a container, the last that is heard of it."""
+
+
+def was_started(engine: Engine, identifier: str, created: str) -> bool:
+    """
+    Whether the engine tells of a start of the container, which was removed just now; ``created`` by its own clock.
+
+    ``ExecutorUnavailableError`` when it tells of no removal either: it has forgotten what came before.
+    """
+    since = datetime.fromisoformat(created).timestamp()
+    question = {"since": f"{since:.6f}", "filters": json.dumps({"container": [identifier]})}
+    with (
+        engine.calling("tell what became of a container") as client,
+        stream(client, "GET", "/events", question) as response,
+    ):
+        for line in response.iter_lines(chunk_size=1):
+            action = json.loads(line)["Action"] if line else ""
+            if action == "start" or action in REMOVED:
+                return bool(action == "start")
+    raise ExecutorUnavailableError(f"{engine.dialect.name} does not tell what became of a container.")
 
 
 class DockerEnds(EndStream):

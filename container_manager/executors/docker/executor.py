@@ -21,7 +21,7 @@ from container_manager.executors.base import Executor
 from container_manager.executors.docker.client import Engine
 from container_manager.executors.docker.container import create_config
 from container_manager.executors.docker.dialects import DOCKER, PODMAN, Dialect
-from container_manager.executors.docker.ends import DockerEnds
+from container_manager.executors.docker.ends import DockerEnds, was_started
 from container_manager.executors.docker.files import FOLDERS, get_files, put_files, put_secrets
 from container_manager.executors.docker.logs import read_logs
 from container_manager.executors.docker.observation import (
@@ -238,6 +238,22 @@ class DockerExecutor(Executor):
                 client.remove_container(container, v=True)
         except ExecutionNotFoundError:
             return
+
+    def discard(self, handle: Handle) -> None:
+        try:
+            found = self._inspect(handle.execution_id or handle.name)
+            seen = observe_container(found, self._engine.dialect)
+            if seen is None or seen.installation != self.installation:
+                return
+            if seen.state is not ExecutionState.CREATED:
+                raise ExecutionRunningError(f"{handle.name} was started.")
+            with self._engine.calling(f"remove {handle.name}") as client:
+                client.remove_container(found["Id"], v=True)
+        except ExecutionNotFoundError:
+            return
+        # A start that was on its way may have come first, and its program have ended: the engine removes that as well.
+        if was_started(self._engine, found["Id"], found["Created"]):
+            raise ExecutionRunningError(f"{handle.name} was started, has ended, and was removed.")
 
     def usage(self, handle: Handle) -> Usage:
         """

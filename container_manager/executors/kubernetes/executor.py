@@ -169,14 +169,20 @@ class KubernetesExecutor(Executor):
                     continue
 
     def remove(self, handle: Handle) -> None:
+        self._remove(handle, {ExecutionState.CREATED, ExecutionState.EXITED})
+
+    def discard(self, handle: Handle) -> None:
+        self._remove(handle, {ExecutionState.CREATED})
+
+    def _remove(self, handle: Handle, removable: Collection[ExecutionState]) -> None:
         for _ in range(TRIES):
             execution = self._for_removal(handle)
             if execution is None:
                 return
             job = execution.job
             state = _state(execution)
-            if state is ExecutionState.RUNNING:
-                raise ExecutionRunningError(f"{handle.name} runs.")
+            if state not in removable:
+                raise ExecutionRunningError(f"{handle.name} runs, or has run.")
             only_if = {"uid": job.uid}
             if state is ExecutionState.CREATED:
                 # Started meanwhile, it has another version.

@@ -177,6 +177,14 @@ class ProcessExecutor(Executor):
                 raise ExecutionRunningError(f"The execution {handle.name} is running; stop it first.")
         execution.delete()
 
+    def discard(self, handle: Handle) -> None:
+        execution = Execution(self._store, handle.name)
+        if not execution.exists():
+            return
+        if not execution.win_removal():
+            raise ExecutionRunningError(f"The execution {handle.name} was started.")
+        execution.delete()
+
     def usage(self, handle: Handle) -> Usage:
         status = Execution(self._store, handle.name).read("status.json") or {}
         return Usage(memory_peak_bytes=status.get("memory_peak_bytes"), cpu_seconds=status.get("cpu_seconds"))
