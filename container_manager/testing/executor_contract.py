@@ -327,30 +327,20 @@ class ExecutorContract:
 
     def test_a_running_execution_is_not_removed(self, executor: Executor) -> None:
         handle = self.launch(executor, self.programs.waits())
-        with pytest.raises(ExecutionRunningError):
-            executor.remove(handle)
+        for remove in (executor.remove, executor.discard):
+            with pytest.raises(ExecutionRunningError):
+                remove(handle)
         assert self.look(executor, handle).state is ExecutionState.RUNNING
 
     def test_what_has_ended_or_never_began_is_removed(self, executor: Executor) -> None:
         ended = self.launch(executor, self.programs.exits(0))
         self.wait_for(executor, ended, ExecutionState.EXITED)
-        created = executor.create(self.spec(executor.installation, self.programs.exits(0)))
-        for handle in (ended, created, created):
-            executor.remove(handle)
+        created, other = (executor.create(self.spec(executor.installation, self.programs.exits(0))) for _ in range(2))
+        with pytest.raises(ExecutionRunningError):
+            executor.discard(ended)
+        for remove, handle in ((executor.discard, other), (executor.remove, ended), (executor.remove, created)) * 2:
+            remove(handle)
         assert executor.observe() == []
-
-    def test_what_never_began_is_discarded_and_nothing_else_is(self, executor: Executor) -> None:
-        ended = self.launch(executor, self.programs.exits(0))
-        running = self.launch(executor, self.programs.waits())
-        self.wait_for(executor, ended, ExecutionState.EXITED)
-        for started in (ended, running):
-            with pytest.raises(ExecutionRunningError):
-                executor.discard(started)
-        created = executor.create(self.spec(executor.installation, self.programs.exits(0)))
-        for handle in (created, created, Handle(created.name)):
-            executor.discard(handle)
-        left = {seen.handle.name: seen.state for seen in executor.observe()}
-        assert left == {ended.name: ExecutionState.EXITED, running.name: ExecutionState.RUNNING}
 
     def test_a_late_start_of_a_removed_execution_starts_nothing(self, executor: Executor) -> None:
         handle = executor.create(self.spec(executor.installation, self.programs.exits(0)))
