@@ -32,7 +32,6 @@ class OutputWriter:
         self.attempt_id = attempt_id
         self.cursor = ""
         self._seen = self._left_out = 0
-        self._chunk_bytes = min(65_000, max(1_024, conf.get("LOG_MAX_BYTES") // (HEAD_CHUNKS + TAIL_CHUNKS)))
         self._written = 0
         self._payloads: deque[int] = deque(maxlen=TAIL_CHUNKS)
         self._open = bytearray()
@@ -70,11 +69,12 @@ class OutputWriter:
     def _fill(self, entries: Iterable[LogEntry]) -> list[bytes]:
         """Chunks from the open one on, the last of which stays open."""
         closed: list[bytes] = []
+        most = min(65_000, max(1_024, conf.get("LOG_MAX_BYTES") // (HEAD_CHUNKS + TAIL_CHUNKS)))
         for entry in entries:
             self._seen += len(entry.data)
-            for start in range(0, len(entry.data), self._chunk_bytes):
-                piece = entry.data[start : start + self._chunk_bytes]
-                if self._open and len(self._open) + len(piece) > self._chunk_bytes:
+            for start in range(0, len(entry.data), most):
+                piece = entry.data[start : start + most]
+                if self._open and len(self._open) + len(piece) > most:
                     closed.append(self._close())
                 self._open += pack(LogEntry(entry.stream, piece, entry.at))
                 self._open_payload += len(piece)

@@ -6,11 +6,12 @@ import logging
 from collections import Counter, defaultdict, deque
 from collections.abc import Collection, Iterable, Mapping
 from datetime import datetime, timedelta
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 from uuid import UUID
 
 from django.db import connections
 from django.db.backends.base.base import BaseDatabaseWrapper
+from django.db.models import F
 from django.utils import timezone
 
 from container_manager import signals
@@ -29,11 +30,23 @@ KEEP: Final = timedelta(days=31)
 BATCH: Final = 1_000
 _ENDS: Final = {Verb.COMPLETE: "completed", Verb.FAIL: "failed", Verb.CANCEL: "cancelled"}
 _GOES_ON: Final = {Verb.RETRY: "retried", Verb.RELEASE: "released", Verb.RESCUE: "rescued"}
-_COUNTERS: Final = ("retry_count", "rerun_count", "infra_rerun_count", "rescue_count")
-_TIMES: Final = ("queued_at", "scheduled_for", "launched_at", "started_at", "finished_at")
+_TRIES_BEFORE: Final = F("retry_count") + F("rerun_count") + F("infra_rerun_count") + F("rescue_count")
 
 Key = tuple[datetime, str]
 """A minute and a queue."""
+
+
+class _Ended(NamedTuple):
+    """What is counted of a job that has ended, or of an attempt; ``tries_before`` were not its last."""
+
+    queue: str
+    outcome: str
+    finished_at: datetime | None
+    queued_at: datetime | None = None
+    scheduled_for: datetime | None = None
+    launched_at: datetime | None = None
+    started_at: datetime | None = None
+    tries_before: int = 0
 
 
 class Rollup:
@@ -95,21 +108,30 @@ class Rollup:
                 found = {_GOES_ON[verb]: 1}
             if row is None:  # deleted meanwhile
                 continue
-            if row["outcome"] and verb is not Verb.RESCUE:  # its end comes by itself
-                found[OUTCOMES[Outcome(row["outcome"])]] = 1
-            moment = row["finished_at"] or timezone.now()
-            self._counts[moment.replace(second=0, microsecond=0), row["queue"]].update(found)
+            if row.outcome and verb is not Verb.RESCUE:  # its end comes by itself
+                found[OUTCOMES[Outcome(row.outcome)]] = 1
+            moment = row.finished_at or timezone.now()
+            counts: dict[str, Any] = self._counts[moment.replace(second=0, microsecond=0), row.queue]
+            for name, value in found.items():
+                counts[name] += value
 
-    def _ended_jobs(self, ids: Collection[UUID]) -> dict[UUID, dict[str, Any]]:
+    def _ended_jobs(self, ids: Collection[UUID]) -> dict[UUID, _Ended]:
+        if not ids:
+            return {}
         rows = ContainerJob.objects.using(self._using).filter(AnyOf("pk", ids))
-        return {row["id"]: row for row in rows.values("id", "queue", "outcome", *_TIMES, *_COUNTERS)} if ids else {}
+        return {
+            job_id: _Ended._make(row) for job_id, *row in rows.values_list("pk", *_Ended._fields[:-1], _TRIES_BEFORE)
+        }
 
-    def _attempts(self, ids: Collection[UUID]) -> dict[Subject, dict[str, Any]]:
+    def _attempts(self, ids: Collection[UUID]) -> dict[Subject, _Ended]:
         if not ids:
             return {}
         rows = JobAttempt.objects.using(self._using).filter(AnyOf("job", ids)).order_by()
-        values = rows.values("job_id", "number", "outcome", "finished_at", "job__queue")
-        return {Subject(row["job_id"], row["number"]): {**row, "queue": row["job__queue"]} for row in values}
+        values = rows.values_list("job_id", "number", "job__queue", "outcome", "finished_at")
+        return {
+            Subject(job_id, number): _Ended(queue, outcome, finished_at)
+            for job_id, number, queue, outcome, finished_at in values
+        }
 
 
 def _totals(counts: Mapping[Key, Counter[str]]) -> dict[Key, Counter[str]]:
@@ -119,13 +141,13 @@ def _totals(counts: Mapping[Key, Counter[str]]) -> dict[Key, Counter[str]]:
     return totals
 
 
-def _durations(row: Mapping[str, Any]) -> dict[str, float]:
+def _durations(job: _Ended) -> dict[str, float]:
     found: dict[str, float] = {}
-    if row["launched_at"] and row["queued_at"] and not any(row[name] for name in _COUNTERS):
-        wait = _seconds(max(row["queued_at"], row["scheduled_for"] or row["queued_at"]), row["launched_at"])
+    if job.launched_at and job.queued_at and not job.tries_before:
+        wait = _seconds(max(job.queued_at, job.scheduled_for or job.queued_at), job.launched_at)
         found |= {WAIT_BUCKETS[bucket(wait)]: 1, "wait_seconds": wait}
-    if row["started_at"] and row["finished_at"]:
-        run = _seconds(row["started_at"], row["finished_at"])
+    if job.started_at and job.finished_at:
+        run = _seconds(job.started_at, job.finished_at)
         found |= {RUN_BUCKETS[bucket(run)]: 1, "run_seconds": run}
     return found
 
