@@ -101,7 +101,7 @@ $(VENV_BENCH)/.ready: bench/requirements.txt pyproject.toml
 	@scripts/mysqlclient $(VENV_BENCH)/bin/python
 	@touch $@
 
-faults: setup ## The suite that kills and breaks things on purpose: an hour for each database; ARGS="postgres -- -k kill"
+faults: setup ## The suite that kills and breaks things on purpose: hours for each database; ARGS="postgres -- -k kill"
 	$(PYTHON) -m tests.faults.run $(ARGS)
 
 faults-short: setup ## What CI runs of it: minutes

@@ -1,10 +1,11 @@
 """
 The fault suite, and its figures: ``python -m tests.faults.run [--short] [databases] [-- pytest arguments]``.
 
-The full run kills at least 200 workers over 500 jobs on each database, half of them on each of its two engines, and
-takes most of an hour for each database; ``--short`` is what CI runs. ``FAULTS_ENGINES``, and for each engine
-``FAULTS_JOBS`` and ``FAULTS_KILLS``, change the size, and ``FAULTS_FLEET_JOBS`` and ``FAULTS_FLEET_KILLS`` that of the
-run over hosts of four engines at once.
+The full run breaks things on all four engines and kills at least 100 workers over 250 jobs on each, which takes hours
+for each database; ``--short`` is what CI runs. ``FAULTS_ENGINES``, and for each engine ``FAULTS_JOBS`` and
+``FAULTS_KILLS``, change the size, and ``FAULTS_FLEET_JOBS`` and ``FAULTS_FLEET_KILLS`` that of the run over hosts of
+four engines at once. ``TEST_WORKERS``: so many tests at once, for engines whose jobs are waited for more than they
+keep the machine busy.
 """
 
 from __future__ import annotations
@@ -19,8 +20,8 @@ from typing import Final
 from tests import run
 
 FULL: Final = {
-    "FAULTS_ENGINES": "process,docker", "FAULTS_JOBS": "250", "FAULTS_KILLS": "100", "FAULTS_FLEET_JOBS": "200",
-    "FAULTS_FLEET_KILLS": "50",
+    "FAULTS_ENGINES": "process,docker,podman,kubernetes", "FAULTS_JOBS": "250", "FAULTS_KILLS": "100",
+    "FAULTS_FLEET_JOBS": "200", "FAULTS_FLEET_KILLS": "50",
 }  # fmt: skip
 SHORT: Final = {"FAULTS_ENGINES": "process,docker", "FAULTS_JOBS": "24", "FAULTS_KILLS": "6"}
 SHORT_TESTS: Final = ("tests/faults/test_kills.py", "tests/faults/test_handover.py")
@@ -37,7 +38,7 @@ def main(arguments: list[str]) -> int:
     extra = arguments[cut + 1 :] or list(SHORT_TESTS if is_short else ())
     for name, value in (SHORT if is_short else FULL).items():
         os.environ.setdefault(name, value)
-    os.environ["TEST_WORKERS"] = "1"  # they load the machine by themselves, and their timeouts are seconds
+    os.environ.setdefault("TEST_WORKERS", "1")  # they load the machine by themselves, and their timeouts are seconds
     with tempfile.TemporaryDirectory() as folder:
         figures = Path(folder) / "figures.jsonl"
         os.environ["FAULTS_FIGURES"] = str(figures)

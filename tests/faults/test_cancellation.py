@@ -34,7 +34,7 @@ def test_a_job_cancelled_before_the_confirmation_never_starts(bench: Bench, poin
 
 @pytest.mark.parametrize("point", ["after_confirm", "before_start", "after_start", "before_record", "while_running"])
 def test_a_job_cancelled_after_the_confirmation_is_stopped(bench: Bench, point: str) -> None:
-    job = queue_manager.queue_job(bench.job(seconds=30))
+    job = queue_manager.queue_job(bench.job(seconds=12))
     worker = start_worker(point, 1, "STOP", "--drain")
     with ending(worker):
         wait_until(lambda: is_stopped(worker), what=f"the pause at {point}")
