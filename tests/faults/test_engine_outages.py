@@ -227,7 +227,8 @@ def test_a_storm_of_random_faults_runs_each_job_once(bench: DockerBench, proxy: 
             deadline = time.monotonic() + 60
             while ContainerJob.objects.filter(finished_at=None).exists() and time.monotonic() < deadline:
                 time.sleep(0.2)
-        assert sum(proxy.hits.values()) > 5, "a storm"
+        # Podman, slow by itself, is taken for down again and again, and asked that much less.
+        assert sum(proxy.hits.values()) > (10 if bench.host.executor_type == "docker" else 1), "a storm"
         bench.wait_until_all_finished()
         wrong = []
         for fate, job in zip(fates, jobs, strict=True):
