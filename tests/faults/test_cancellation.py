@@ -25,7 +25,7 @@ def test_a_job_cancelled_before_the_confirmation_never_starts(bench: Bench, poin
         queue_manager.cancel_job(job)
         assert job.status == Status.LAUNCHING, "its owner ends it"
         worker.send_signal(signal.SIGCONT)
-        assert worker.wait(timeout=60) == 0
+        assert worker.wait(timeout=120) == 0
     job.refresh_from_db()
     assert (job.status, job.outcome) == (Status.CANCELLED, Outcome.CANCELLED)
     assert bench.starts() == {}
@@ -40,7 +40,7 @@ def test_a_job_cancelled_after_the_confirmation_is_stopped(bench: Bench, point: 
         wait_until(lambda: is_stopped(worker), what=f"the pause at {point}")
         queue_manager.cancel_job(job)
         worker.send_signal(signal.SIGCONT)
-        assert worker.wait(timeout=60) == 0
+        assert worker.wait(timeout=120) == 0
     job.refresh_from_db()
     assert (job.status, job.outcome) == (Status.CANCELLED, Outcome.CANCELLED)
     assert job.attempts.get().killed_by == StopReason.CANCEL
@@ -54,7 +54,7 @@ def test_a_cancellation_after_the_end_leaves_the_natural_outcome_and_says_so(ben
         wait_until(lambda: is_stopped(worker), what="the pause after the exit")
         queue_manager.cancel_job(job)
         worker.send_signal(signal.SIGCONT)
-        assert worker.wait(timeout=60) == 0
+        assert worker.wait(timeout=120) == 0
     job.refresh_from_db()
     assert (job.status, job.exit_code, job.outcome) == (Status.FAILED, 4, Outcome.APP_ERROR)
     bench.assert_never_twice()
