@@ -13,9 +13,9 @@ from django.db import connections, models, transaction
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.models.signals import post_save, pre_save
 
-from container_manager.columns import Column, Statement, columns_of
 from container_manager.journal import append_events, events_from
 from container_manager.moving import Subject, Tables
+from container_manager.sql.columns import Column, Statement, columns_of
 from container_manager.wakeup import woken
 
 AT_ONCE: Final = 5_000

@@ -11,10 +11,10 @@ from django.db.models import Exists, OuterRef, QuerySet
 from django.utils.module_loading import import_string
 
 from container_manager import intake, lifecycle, stopping
-from container_manager.clock import DatabaseNow
 from container_manager.exceptions import InvalidTransitionError, JobValidationError
 from container_manager.handlers import outbox, registry
 from container_manager.models import ContainerJob, JobBatch
+from container_manager.sql.clock import DatabaseNow
 from container_manager.states import ACTIVE, TERMINAL, Status
 from container_manager.validation import whole_number_problems
 from container_manager.withdrawing import cancel_unstarted

@@ -13,11 +13,11 @@ from uuid import UUID
 from django.db import connections, transaction
 
 from container_manager import intake, lifecycle, stopping
-from container_manager.conflicts import retry_on_conflict
 from container_manager.exceptions import JobValidationError, QueueCapacityError, QueueError
 from container_manager.lifecycle import Subject
 from container_manager.models import TABLES, ContainerJob
 from container_manager.models.job_queryset import JobQuerySet, refuse_active
+from container_manager.sql.conflicts import retry_on_conflict
 from container_manager.states import ACTIVE, PRIORITY_HIGHEST, PRIORITY_LOWEST, Status, Verb
 from container_manager.validation import whole_number_problems
 from container_manager.withdrawing import cancel_unstarted

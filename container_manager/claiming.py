@@ -20,15 +20,15 @@ from uuid_utils.compat import uuid7
 from container_manager import hosts as host_rows
 from container_manager import lifecycle
 from container_manager.capacity import Room, above_maximum, could_ever_fit
-from container_manager.clock import DatabaseNow
-from container_manager.conflicts import retry_on_conflict
 from container_manager.exceptions import QueueError
-from container_manager.indexes import Literal
 from container_manager.lifecycle import Opening, Subject
 from container_manager.models import TABLES, ContainerJob, ExecutorHost, JobAttempt
 from container_manager.models.job_queryset import JobQuerySet
 from container_manager.models.lines import when_due
 from container_manager.ownership import Claim
+from container_manager.sql.clock import DatabaseNow
+from container_manager.sql.conflicts import retry_on_conflict
+from container_manager.sql.indexes import Literal
 from container_manager.states import Hold, Outcome, Status, Verb
 from container_manager.wakeup import ARRIVALS, notify
 

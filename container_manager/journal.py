@@ -10,8 +10,8 @@ from django.db import connections, models
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.utils import timezone
 
-from container_manager.columns import Statement, columns_of
-from container_manager.rowvalues import RowValues
+from container_manager.sql.columns import Statement, columns_of
+from container_manager.sql.rowvalues import RowValues
 
 
 def insertion(

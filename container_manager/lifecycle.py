@@ -16,10 +16,10 @@ from django.db import connections, models, transaction
 
 from container_manager import signals
 from container_manager.arriving import insert_jobs
-from container_manager.clock import DatabaseNow
-from container_manager.conflicts import retry_on_conflict
 from container_manager.journal import append_events
 from container_manager.moving import Move, Opening, PartlyMovedError, Subject, Tables
+from container_manager.sql.clock import DatabaseNow
+from container_manager.sql.conflicts import retry_on_conflict
 from container_manager.states import ACTIVE, TERMINAL, TRANSITIONS, Hold, Status, Verb, sources_of
 
 __all__ = ["SYSTEM", "Opening", "Subject", "Tables", "check_move", "follow", "insert_queued", "record", "transition"]

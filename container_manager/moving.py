@@ -15,9 +15,9 @@ from django.db import connections, models, transaction
 from django.db.models import Expression, UUIDField
 from django.db.models.sql import UpdateQuery
 
-from container_manager.anyof import AnyOf
-from container_manager.columns import Statement
 from container_manager.journal import append_events, events_from, insertion, rows_of
+from container_manager.sql.anyof import AnyOf
+from container_manager.sql.columns import Statement
 from container_manager.wakeup import woken
 
 MOVED: Final = "moved"

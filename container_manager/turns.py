@@ -17,11 +17,11 @@ from typing import Any, Final
 from uuid import UUID
 
 from container_manager import lanes
-from container_manager.conflicts import retry_on_conflict
-from container_manager.indexes import Literal
 from container_manager.lanes import LimitOf
 from container_manager.models import ContainerJob, JobBatch, Place
 from container_manager.models.job_queryset import JobQuerySet
+from container_manager.sql.conflicts import retry_on_conflict
+from container_manager.sql.indexes import Literal
 from container_manager.states import Hold, Status
 
 WINDOW: Final = 100

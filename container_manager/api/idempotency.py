@@ -12,8 +12,8 @@ from django.db import IntegrityError, connections, transaction
 from rest_framework.request import Request
 
 from container_manager.api.problems import ProblemError
-from container_manager.conflicts import retry_on_conflict
 from container_manager.models import ContainerJob, IdempotencyKey
+from container_manager.sql.conflicts import retry_on_conflict
 
 HEADER: Final = "Idempotency-Key"
 LONGEST: Final = 200

@@ -12,7 +12,6 @@ from uuid import UUID
 from django.db.models import F, Q, QuerySet
 
 from container_manager import conf
-from container_manager.clock import DatabaseNow
 from container_manager.exceptions import HandlerError, SecretError
 from container_manager.handlers import mail, webhooks
 from container_manager.handlers.registry import BATCH_COMPLETED, function_named
@@ -20,6 +19,7 @@ from container_manager.masking import Masker
 from container_manager.models import HandlerCall, JobBatch
 from container_manager.retry import RetryPolicy
 from container_manager.secret_references import resolve_all
+from container_manager.sql.clock import DatabaseNow
 
 logger = logging.getLogger(__name__)
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from container_manager.clock import DatabaseNow
 from container_manager.handlers import mail, webhooks
 from container_manager.handlers.registry import EVENTS, Rule, rules_for
 from container_manager.lifecycle import Subject
 from container_manager.models import ContainerJob, HandlerCall
+from container_manager.sql.clock import DatabaseNow
 from container_manager.states import Verb
 
 

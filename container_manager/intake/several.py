@@ -23,7 +23,7 @@ from container_manager.models import TABLES, ContainerJob
 from container_manager.models.job import RESULT_CLEARED
 from container_manager.models.lines import hold_for, line_of
 from container_manager.models.uniqueness import naming_the_holder, slot_of
-from container_manager.rowvalues import each_row
+from container_manager.sql.rowvalues import each_row
 from container_manager.states import Status, Verb
 
 _AT_ONCE: Final = 1_000

@@ -11,7 +11,6 @@ from django.db import IntegrityError, connections, transaction
 from django.utils import timezone
 
 from container_manager import credentials, lifecycle
-from container_manager.conflicts import retry_on_conflict
 from container_manager.exceptions import (
     DuplicateJobError,
     InvalidTransitionError,
@@ -29,6 +28,7 @@ from container_manager.intake.admission import (
 from container_manager.intake.tracing import published, traced
 from container_manager.models import TABLES, ContainerJob
 from container_manager.models.uniqueness import naming_the_holder
+from container_manager.sql.conflicts import retry_on_conflict
 from container_manager.states import Status
 from container_manager.withdrawing import cancel_unstarted
 

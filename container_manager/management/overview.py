@@ -11,10 +11,10 @@ from typing import Any, Final
 from django.db.models import Count, Sum
 from django.utils import timezone
 
-from container_manager.clock import DatabaseNow
 from container_manager.describing import short_id, title
 from container_manager.models import ContainerJob, ExecutorHost, JobAttempt, MinuteRollup, Worker
 from container_manager.models.job_queryset import JobQuerySet
+from container_manager.sql.clock import DatabaseNow
 from container_manager.states import ACTIVE, Hold, Status
 from container_manager.wording import duration
 

@@ -7,10 +7,10 @@ from collections.abc import Iterator
 from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
-from container_manager.clock import database_now
 from container_manager.metrics import fleet, history, waiting
 from container_manager.models import ContainerJob
 from container_manager.models.job_queryset import JobQuerySet
+from container_manager.sql.clock import database_now
 
 
 class QueueCollector(Collector):

@@ -6,7 +6,7 @@ from django.db import models
 from django.utils.translation import gettext_lazy as _
 from uuid_utils.compat import uuid7
 
-from container_manager.indexes import PartialIndex
+from container_manager.sql.indexes import PartialIndex
 from container_manager.states import Outcome, StopReason
 
 

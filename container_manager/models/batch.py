@@ -10,7 +10,7 @@ from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 from uuid_utils.compat import uuid7
 
-from container_manager.indexes import PartialIndex
+from container_manager.sql.indexes import PartialIndex
 from container_manager.states import ACTIVE, TERMINAL, Status
 
 

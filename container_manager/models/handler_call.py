@@ -6,7 +6,7 @@ from django.db import models
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
-from container_manager.indexes import PartialIndex
+from container_manager.sql.indexes import PartialIndex
 
 
 class HandlerCall(models.Model):

@@ -17,7 +17,6 @@ from uuid_utils.compat import uuid7
 
 from container_manager import lifecycle, states
 from container_manager.exceptions import InvalidTransitionError, JobValidationError
-from container_manager.indexes import PartialIndex
 from container_manager.lifecycle import Subject, Tables
 from container_manager.models.attempt import JobAttempt
 from container_manager.models.event import JobEvent
@@ -28,6 +27,7 @@ from container_manager.models.lines import hold_for, line_of
 from container_manager.models.output import attempt_output
 from container_manager.models.specification import Specification
 from container_manager.models.uniqueness import naming_the_holder, slot_of
+from container_manager.sql.indexes import PartialIndex
 from container_manager.states import (
     ACTIVE,
     PRIORITY_HIGHEST,

@@ -13,10 +13,10 @@ from django.db.models import F, Q
 from django.utils import timezone
 
 from container_manager.exceptions import JobActiveError
-from container_manager.indexes import Literal
 from container_manager.models.file import JobFile, delete_contents, owned_contents
 from container_manager.models.guarded import GuardedQuerySet
-from container_manager.scalars import ask, count_of
+from container_manager.sql.indexes import Literal
+from container_manager.sql.scalars import ask, count_of
 from container_manager.states import ACTIVE, Status
 
 if TYPE_CHECKING:

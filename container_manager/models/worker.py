@@ -11,7 +11,7 @@ from django.utils.translation import gettext_lazy as _
 from uuid_utils.compat import uuid7
 
 from container_manager import conf
-from container_manager.clock import DatabaseNow
+from container_manager.sql.clock import DatabaseNow
 
 
 class WorkerQuerySet(models.QuerySet["Worker"]):

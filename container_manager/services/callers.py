@@ -9,7 +9,6 @@ from uuid import UUID
 
 from django.db import transaction
 
-from container_manager.clock import DatabaseNow
 from container_manager.exceptions import QueueError
 from container_manager.hosts import node_name
 from container_manager.models import JobAttempt, Worker
@@ -17,6 +16,7 @@ from container_manager.ownership import Claim
 from container_manager.processes import process_identity
 from container_manager.services.launching import LaunchResult
 from container_manager.services.recording import record_cancelled_before_start, record_launch_failure, record_started
+from container_manager.sql.clock import DatabaseNow
 from container_manager.states import StopReason
 
 

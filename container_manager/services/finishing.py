@@ -15,15 +15,15 @@ from django.db import transaction
 from django.db.models import F
 
 from container_manager import conf, lifecycle
-from container_manager.clock import DatabaseNow
-from container_manager.conflicts import retry_on_conflict
 from container_manager.models import TABLES, ContainerJob, JobAttempt
 from container_manager.ownership import Claim
-from container_manager.rowvalues import each_row
 from container_manager.services.batches import grouped
 from container_manager.services.outcomes import explain, outcome_of
 from container_manager.services.recording import clean_text
 from container_manager.specs import Observation, Usage
+from container_manager.sql.clock import DatabaseNow
+from container_manager.sql.conflicts import retry_on_conflict
+from container_manager.sql.rowvalues import each_row
 from container_manager.states import Hold, OnLost, Outcome, Status, Verb
 
 

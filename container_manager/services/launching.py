@@ -7,7 +7,6 @@ from dataclasses import dataclass, replace
 from typing import Any
 from uuid import UUID
 
-from container_manager.anyof import AnyOf
 from container_manager.exceptions import (
     ConfigurationError,
     ExecutionNotFoundError,
@@ -22,6 +21,7 @@ from container_manager.ownership import Claim
 from container_manager.services import inputs
 from container_manager.services.executions import build_spec, executor_for, installation_id
 from container_manager.specs import ExecutionState, Handle
+from container_manager.sql.anyof import AnyOf
 from container_manager.states import Outcome
 
 

@@ -13,8 +13,8 @@ from django.db import transaction
 from container_manager import conf
 from container_manager.models import JobAttempt, JobLog
 from container_manager.models.log import pack
-from container_manager.rowvalues import each_row
 from container_manager.specs import LogBatch, LogEntry
+from container_manager.sql.rowvalues import each_row
 
 HEAD_CHUNKS = TAIL_CHUNKS = 16
 

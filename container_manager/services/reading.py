@@ -13,9 +13,9 @@ from container_manager.masking import Masker
 from container_manager.models import ContainerJob
 from container_manager.ownership import Claim
 from container_manager.progress import Progress, ProgressReader
-from container_manager.rowvalues import each_row
 from container_manager.secret_references import resolve_all
 from container_manager.specs import LogBatch, LogEntry, Stream
+from container_manager.sql.rowvalues import each_row
 from container_manager.states import Status
 
 logger = logging.getLogger(__name__)

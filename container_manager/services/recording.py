@@ -11,13 +11,13 @@ from uuid import UUID
 from django.db import transaction
 
 from container_manager import conf, lifecycle, telemetry
-from container_manager.clock import DatabaseNow
-from container_manager.conflicts import retry_on_conflict
 from container_manager.models import TABLES, ContainerJob, JobAttempt
 from container_manager.ownership import Claim
-from container_manager.rowvalues import each_row
 from container_manager.services.batches import grouped
 from container_manager.services.launching import LaunchResult
+from container_manager.sql.clock import DatabaseNow
+from container_manager.sql.conflicts import retry_on_conflict
+from container_manager.sql.rowvalues import each_row
 from container_manager.states import Hold, Outcome, Status, StopReason, Verb
 
 

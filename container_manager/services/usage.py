@@ -6,10 +6,10 @@ from collections.abc import Mapping
 from typing import Any
 from uuid import UUID
 
-from container_manager.conflicts import retry_on_conflict
 from container_manager.models import JobAttempt
-from container_manager.rowvalues import each_row
 from container_manager.specs import Usage
+from container_manager.sql.conflicts import retry_on_conflict
+from container_manager.sql.rowvalues import each_row
 
 
 def store_usage(measured: Mapping[UUID, Usage], worker: UUID, using: str) -> None:

@@ -6,10 +6,10 @@ from uuid import UUID
 
 from django.db import DatabaseError, connections, transaction
 
-from container_manager.clock import DatabaseNow
 from container_manager.handlers import delivery, webhooks
 from container_manager.handlers.webhooks import WebhookRequest
 from container_manager.models import HandlerCall
+from container_manager.sql.clock import DatabaseNow
 
 
 class Delivering:

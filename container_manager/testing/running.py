@@ -6,7 +6,6 @@ from collections.abc import Callable
 from uuid import UUID
 
 from container_manager import claiming, services, turns
-from container_manager.clock import DatabaseNow
 from container_manager.exceptions import ConfigurationError, ExecutorError
 from container_manager.executors import Executor
 from container_manager.executors.fake import FakeEngine, Script
@@ -18,6 +17,7 @@ from container_manager.services.finishing import ending_of, finish
 from container_manager.services.output import OutputWriter, store_output
 from container_manager.services.reading import OutputReader, store_progress
 from container_manager.specs import Handle
+from container_manager.sql.clock import DatabaseNow
 from container_manager.states import Hold, Status
 
 

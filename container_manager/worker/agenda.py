@@ -10,10 +10,10 @@ from typing import Final
 from django.db import connections
 
 from container_manager import batches, claiming, lanes, turns
-from container_manager.clock import NOW_SQL, aware
 from container_manager.handlers import delivery
 from container_manager.models import JobAttempt
-from container_manager.scalars import Scalar, asking, first_of, is_any_of
+from container_manager.sql.clock import NOW_SQL, aware
+from container_manager.sql.scalars import Scalar, asking, first_of, is_any_of
 
 _ALWAYS: Final = ("now", "promotion", "expiry", "call", "waiting", "left", "ended")
 

@@ -11,11 +11,11 @@ from typing import Final
 from django.db.models import F
 
 from container_manager import conf
-from container_manager.clock import DatabaseNow
 from container_manager.exceptions import ConfigurationError, ExecutorUnavailableError
 from container_manager.executors import Executor
 from container_manager.models import ExecutorHost
 from container_manager.specs import HostHealth
+from container_manager.sql.clock import DatabaseNow
 from container_manager.worker.calls import Calls
 
 logger = logging.getLogger(__name__)

@@ -13,9 +13,9 @@ from uuid import UUID
 from django.db import DatabaseError, InterfaceError, close_old_connections, connections
 
 from container_manager import conf
-from container_manager.clock import DatabaseNow
 from container_manager.models import JobAttempt, Worker
 from container_manager.processes import process_identity
+from container_manager.sql.clock import DatabaseNow
 from container_manager.worker.options import WorkerOptions
 
 logger = logging.getLogger(__name__)

@@ -9,7 +9,6 @@ from uuid import UUID
 from django.db.models import Q, QuerySet
 
 from container_manager import conf
-from container_manager.clock import DatabaseNow, database_now
 from container_manager.models import (
     ContainerJob,
     HandlerCall,
@@ -20,6 +19,7 @@ from container_manager.models import (
     JobFile,
     JobLog,
 )
+from container_manager.sql.clock import DatabaseNow, database_now
 from container_manager.states import TERMINAL
 from container_manager.worker.leftovers import Leftovers
 

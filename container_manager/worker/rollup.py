@@ -15,12 +15,12 @@ from django.db.models import F
 from django.utils import timezone
 
 from container_manager import signals
-from container_manager.anyof import AnyOf
-from container_manager.clock import DatabaseNow
-from container_manager.conflicts import retry_on_conflict
 from container_manager.lifecycle import Subject
 from container_manager.models import ContainerJob, JobAttempt
 from container_manager.models.rollup import COUNTED, OUTCOMES, RUN_BUCKETS, TOTAL, WAIT_BUCKETS, MinuteRollup, bucket
+from container_manager.sql.anyof import AnyOf
+from container_manager.sql.clock import DatabaseNow
+from container_manager.sql.conflicts import retry_on_conflict
 from container_manager.states import Outcome, Verb
 from container_manager.worker.connections import OUTAGES
 

@@ -6,8 +6,8 @@ from uuid import UUID
 
 from django.db.models import Q
 
-from container_manager.clock import DatabaseNow
 from container_manager.models import JobAttempt
+from container_manager.sql.clock import DatabaseNow
 from container_manager.states import StopReason
 
 

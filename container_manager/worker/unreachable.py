@@ -11,9 +11,9 @@ from uuid import UUID
 from django.db.models import Q
 
 from container_manager import conf
-from container_manager.clock import DatabaseNow
 from container_manager.models import JobAttempt
 from container_manager.services import takeover
+from container_manager.sql.clock import DatabaseNow
 
 logger = logging.getLogger(__name__)
 

@@ -10,9 +10,9 @@ from django.utils import timezone
 from container_manager import claiming
 from container_manager.handlers import outbox
 from container_manager.handlers.registry import UNSERVED
-from container_manager.indexes import Literal
 from container_manager.models import ContainerJob, ExecutorHost, Worker
 from container_manager.models.job_queryset import JobQuerySet
+from container_manager.sql.indexes import Literal
 from container_manager.states import Hold, Status
 
 PATIENCE: Final = timedelta(minutes=5)

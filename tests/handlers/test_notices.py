@@ -14,10 +14,10 @@ from django.utils import timezone
 
 from container_manager import queue_manager
 from container_manager.checks import check_settings
-from container_manager.clock import DatabaseNow
 from container_manager.executors.fake import Script
 from container_manager.handlers import on_queue_unserved
 from container_manager.models import ContainerJob, ExecutorHost, HandlerCall, Worker
+from container_manager.sql.clock import DatabaseNow
 from container_manager.worker import unserved
 from tests.handlers import told
 

@@ -13,10 +13,10 @@ from uuid_utils.compat import uuid7
 
 from container_manager import claiming, queue_manager
 from container_manager.claiming import STARVATION_LIMIT
-from container_manager.clock import database_now
 from container_manager.executors.fake import FakeEngine
 from container_manager.models import ContainerJob, ExecutorHost, JobAttempt
 from container_manager.ownership import Claim
+from container_manager.sql.clock import database_now
 from container_manager.states import Hold, Outcome, Status
 
 pytestmark = pytest.mark.django_db

@@ -13,8 +13,8 @@ from django.db import connection, transaction
 from django.utils import timezone
 
 from container_manager import claiming, queue_manager
-from container_manager.clock import DatabaseNow, database_now
 from container_manager.models import ContainerJob, ExecutorHost, Worker
+from container_manager.sql.clock import DatabaseNow, database_now
 from container_manager.states import Hold, Status
 
 pytestmark = pytest.mark.django_db(transaction=True)

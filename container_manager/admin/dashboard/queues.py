@@ -13,9 +13,9 @@ from django.utils.translation import ngettext
 from container_manager.admin.dashboard.history import by_queue
 from container_manager.admin.dashboard.sparkline import Sparkline
 from container_manager.admin.dashboard.states import MOST, capped
-from container_manager.indexes import Literal
 from container_manager.models import ContainerJob, ExecutorHost
 from container_manager.models.job_queryset import JobQuerySet
+from container_manager.sql.indexes import Literal
 from container_manager.states import ACTIVE, Hold, Status
 
 PRIORITIES: Final = 8
