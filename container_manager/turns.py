@@ -78,9 +78,10 @@ def _homeless(job_id: UUID, using: str) -> JobQuerySet:
 
 
 def waiting(using: str) -> JobQuerySet:
-    """Jobs that a limit holds."""
+    """Jobs that a limit holds, in the order of their index."""
     jobs = JobQuerySet(ContainerJob, using=using)
-    return jobs.filter(status=Literal(Status.QUEUED), hold=Literal(Hold.LIMIT))
+    held = jobs.filter(status=Literal(Status.QUEUED), hold=Literal(Hold.LIMIT))
+    return held.order_by("line", "-priority", "queued_at", "id")
 
 
 def _admit(using: str, patience: int) -> None:
@@ -105,7 +106,7 @@ def _admit(using: str, patience: int) -> None:
 def _lines(using: str) -> list[_Line]:
     """The lines in which jobs wait, by jumps through their index: one look for each, however long it is."""
     columns = ("line", "queue", "tenant", "definition", "batch_id", "queued_at")
-    heads = waiting(using).order_by("line", "-priority", "queued_at", "id").values_list(*columns)
+    heads = waiting(using).values_list(*columns)
     found: list[tuple[Any, ...]] = []
     while row := heads.filter(line__gt=found[-1][0] if found else "").first():
         found.append(row)

@@ -22,8 +22,16 @@ def count_of(rows: models.QuerySet[Any]) -> Scalar:
 
 
 def is_any_of(rows: models.QuerySet[Any]) -> Scalar:
-    """Whether there is one of ``rows``."""
-    sql, bound = _compiled(rows.order_by().query.exists(), rows.db)
+    """
+    Whether there is one of ``rows``.
+
+    Ordered ones are looked for in their order, and so in the index that has it. PostgreSQL otherwise expects one of
+    many soon, wherever it begins to read the table, and reads all that has ended before.
+    """
+    if rows.query.order_by:
+        sql, bound = _compiled(rows.values_list("pk")[:1].query, rows.db)
+        return f"(({sql}) IS NOT NULL)", bound
+    sql, bound = _compiled(rows.query.exists(), rows.db)
     return f"EXISTS ({sql})", bound
 
 

@@ -72,7 +72,7 @@ class AgendaReader:
 
     def _compile(self, queues: Sequence[str], hosts: Sequence[int]) -> Scalar:
         using = self._using
-        open_attempts = JobAttempt.objects.using(using).filter(active_job__isnull=False)
+        open_attempts = JobAttempt.objects.using(using).filter(active_job__isnull=False).order_by("host", "active_job")
         return asking(
             [
                 (NOW_SQL[connections[using].vendor], []),

@@ -14,6 +14,7 @@ from container_manager.admin.jobs.paging import Key
 from container_manager.admin.jobs.tabs import COUNTED
 from container_manager.models import ContainerJob, ExecutorHost
 from container_manager.states import Status
+from container_manager.worker.agenda import AgendaReader
 from tests.plans.backlog import DEEP, SEEDS
 from tests.plans.explaining import assert_proportional, explained, using
 
@@ -47,6 +48,17 @@ def test_the_best_queue_is_found_by_their_heads(deep_host: ExecutorHost) -> None
     with explained() as plans:
         assert sorted(claiming.queue_heads("default", ["default", "other", "none"])) == ["default", "other"]
     assert using(plans, "cm_job_ready") == len(plans)
+    assert_proportional(plans, 1)
+
+
+def test_a_workers_look_reads_the_heads(deep_host: ExecutorHost) -> None:
+    with explained() as plans:
+        agenda = AgendaReader("default").read(["default", "other", "none"], [deep_host.pk])
+    assert agenda.ready == {"default", "other"}
+    assert agenda.is_promotion_due
+    assert agenda.is_expiry_due
+    assert len(plans) == 1
+    assert using(plans, "cm_job_ready") == using(plans, "cm_job_due") == using(plans, "cm_job_expires") == 1
     assert_proportional(plans, 1)
 
 
