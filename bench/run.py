@@ -28,7 +28,8 @@ from bench.results import Result, Row
 from tests import databases
 
 SHOWN = {
-    "own": "container_manager", "floor": "hand-written SQL, same rows", "floor_portable": "hand-written SQL, same rows",
+    "own": "container_manager", "own_prepared": "container_manager, prepared statements",
+    "floor": "hand-written SQL, same rows", "floor_portable": "hand-written SQL, same rows",
     "procrastinate": "procrastinate", "pgqueuer": "pgqueuer", "django_tasks_db": "django-tasks-db",
     "django_q2": "django-q2", "huey": "huey", "celery": "Celery with Redis", "sdk": "Docker SDK",
 }  # fmt: skip

@@ -32,13 +32,13 @@ def median(result: Result, system: str, case: str, metric: str) -> float | None:
     return next((row.median(metric) for row in rows), None)
 
 
-def ratio(case: str, other: str, other_case: str = "") -> Callable[[Result], float | None]:
+def ratio(case: str, other: str, own: str = "own") -> Callable[[Result], float | None]:
     """The rate of this package, in those of ``other``."""
 
     def measure(result: Result) -> float | None:
-        own = median(result, "own", case, "per_second")
-        theirs = median(result, other, other_case or case, "per_second")
-        return own / theirs if own is not None and theirs else None
+        ours = median(result, own, case, "per_second")
+        theirs = median(result, other, case, "per_second")
+        return ours / theirs if ours is not None and theirs else None
 
     return measure
 
@@ -73,11 +73,19 @@ TARGETS: Final = (
         ratio("one by one in one transaction", "procrastinate"),
     ),
     Target(
+        "enqueue", "the same, statements prepared as procrastinate's are", 1,
+        ratio("one by one in one transaction", "procrastinate", own="own_prepared"),
+    ),
+    Target(
         "enqueue", "`create`, then `queue_job`, against hand-written SQL", 0.5,
         ratio("create, then queue_job", "floor"),
     ),
     Target("enqueue", "in bulk, against procrastinate", 1, ratio("bulk", "procrastinate")),
     Target("drain", "one worker, against procrastinate", 5, ratio("1 worker", "procrastinate")),
+    Target(
+        "drain", "the same, statements prepared as procrastinate's are", 5,
+        ratio("1 worker", "procrastinate", own="own_prepared"),
+    ),
     Target("drain", "one worker, against django-tasks-db", 7, ratio("1 worker", "django_tasks_db")),
     Target("drain", "one worker, against hand-written SQL", 0.5, ratio("1 worker", "floor")),
     Target("claim", "of 1 beside all others, median", 3, crowded("1"), "ms", is_most=True),
