@@ -12,7 +12,8 @@ from urllib3 import HTTPResponse
 
 from container_manager.exceptions import ExecutorUnavailableError
 from container_manager.executors.kubernetes import KubernetesExecutor, watch
-from container_manager.executors.kubernetes.client import Page
+from container_manager.executors.kubernetes.client import Page, lines
+from container_manager.executors.kubernetes.errors import ExpiredError
 from container_manager.executors.kubernetes.facts import JobFacts, job_facts
 from container_manager.executors.kubernetes.store import Store
 from container_manager.executors.kubernetes.watch import WatchedList
@@ -43,6 +44,14 @@ class Jobs:
 
     def names(self) -> list[str]:
         return sorted(job.name for job in self.watched.look(60))
+
+    def is_first_version_known(self) -> bool:
+        """Whether the cluster is so young that it can still tell what has changed since its first version."""
+        try:
+            events = list(lines(self._cluster.watch_jobs(self._selector, "1", 1)))
+        except ExpiredError:
+            return False
+        return all(event["type"] != "ERROR" for event in events)
 
     def _list(self) -> Iterator[Page]:
         for page in self._cluster.jobs(self._selector):
@@ -97,6 +106,8 @@ def test_a_version_that_the_cluster_no_longer_has_is_answered_by_listing_again(
     executor: KubernetesExecutor, watching: Callable[..., Jobs]
 ) -> None:
     jobs = watching(stale_lists=2)
+    if jobs.is_first_version_known():
+        pytest.skip("this cluster is so young that it has forgotten nothing yet")
     assert jobs.names() == []
     wait_until(lambda: len(jobs.listed) >= 3, what="the third list")
     handle = executor.create(spec(executor))
