@@ -15,7 +15,7 @@ from django.db.models.signals import post_save, pre_save
 
 from container_manager.journal import append_events, events_from
 from container_manager.moving import Subject, Tables
-from container_manager.sql.columns import Column, Statement, columns_of
+from container_manager.sql.columns import Column, Statement, columns_of, say
 from container_manager.wakeup import woken
 
 AT_ONCE: Final = 5_000
@@ -71,28 +71,25 @@ def _insertion(model: type[models.Model], rows: Sequence[models.Model], connecti
 
     Most of a job's columns are the defaults: that is less to send than COPY has.
     """
-    names: list[str] = []
-    selected: list[str] = []
-    bound: list[Any] = []
+    shared: list[tuple[Column, Any]] = []
     own: list[tuple[Column, Sequence[Any]]] = []
     for column, values in zip(columns_of(model, connection), _by_column(rows, model), strict=True):
         if values.count(values[0]) < len(values):
             own.append((column, values))
-        elif not column.is_left_out(values[0]):
-            expression, parameters = column.said(values[0], connection, is_selected=len(rows) > 1)
-            names.append(column.name)
-            selected.append(expression)
-            bound += parameters
+        else:
+            shared.append((column, values[0]))
+    # A single row's constants are of their columns' types in VALUES; in a SELECT each would be a cast.
+    names, selected, bound = say(shared, connection, is_selected=len(rows) > 1)
     target = f"INSERT INTO {connection.ops.quote_name(model._meta.db_table)}"
     if len(rows) == 1:
-        # Constants here are the columns' own types from the start; in a SELECT each would be a cast.
         return f"{target} ({', '.join(names)}) VALUES ({', '.join(selected)})", bound
     numbered = [f"own{number}" for number in range(len(own))]
-    arrays = ", ".join(f"{column.slot}[]" for column, _ in own)
+    arrays = ", ".join(f"%s{column.cast}[]" for column, _ in own)
     columns = ", ".join([*names, *(column.name for column, _ in own)])
     source = f"unnest({arrays}) AS own ({', '.join(numbered)})"
     bound += [_array(column, values, connection) for column, values in own]
-    return f"{target} ({columns}) SELECT {', '.join([*selected, *numbered])} FROM {source}", bound  # noqa: S608
+    statement = f"{target} ({columns}) SELECT {', '.join([*selected, *numbered])} FROM {source}"  # noqa: S608 - our own
+    return statement, bound
 
 
 def _array(column: Column, values: Sequence[Any], connection: BaseDatabaseWrapper) -> Any:

@@ -10,7 +10,7 @@ from django.db import connections, models
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.utils import timezone
 
-from container_manager.sql.columns import Statement, columns_of
+from container_manager.sql.columns import Statement, columns_of, say
 from container_manager.sql.rowvalues import RowValues
 
 
@@ -32,24 +32,17 @@ def insertion(
     """
     columns = {column.field.name: column for column in columns_of(model, connection)}
     quote = connection.ops.quote_name
-    names = [columns[name].name for name in copied]
-    selected = [quote(column) for column in copied.values()]
-    bound: list[Any] = []
-    for name, value in shared.items():
-        column = columns[name]
-        if column.is_left_out(value):
-            continue
-        expression, parameters = column.said(value, connection)
-        names.append(column.name)
+    said = say(((columns[name], value) for name, value in shared.items()), connection)
+    names = [*(columns[name].name for name in copied), *said.names]
+    selected = [*map(quote, copied.values()), *said.values]
+    bound = said.bound
+    for name, values in (own or {}).items():
+        expression, parameters = _compile(RowValues(model, name, values), connection)
+        names.append(columns[name].name)
         selected.append(expression)
         bound += parameters
-    for name, values in (own or {}).items():
-        computed, keyed = _compile(RowValues(model, name, values), connection)
-        names.append(columns[name].name)
-        selected.append(computed)
-        bound += keyed
     target = quote(model._meta.db_table)
-    return f"INSERT INTO {target} ({', '.join(names)}) SELECT {', '.join(selected)} FROM {source}", bound  # noqa: S608
+    return f"INSERT INTO {target} ({', '.join(names)}) SELECT {', '.join(selected)} FROM {source}", bound  # noqa: S608 - our own names
 
 
 def rows_of(jobs: type[models.Model], ids: Sequence[UUID], connection: BaseDatabaseWrapper) -> Statement:

@@ -22,7 +22,18 @@ from container_manager.sql.clock import DatabaseNow
 from container_manager.sql.conflicts import retry_on_conflict
 from container_manager.states import ACTIVE, TERMINAL, TRANSITIONS, Hold, Status, Verb, sources_of
 
-__all__ = ["SYSTEM", "Opening", "Subject", "Tables", "check_move", "follow", "insert_queued", "record", "transition"]
+__all__ = [
+    "SYSTEM",
+    "Opening",
+    "Subject",
+    "Tables",
+    "check_move",
+    "follow",
+    "implied",
+    "insert_queued",
+    "record",
+    "transition",
+]
 
 SYSTEM: Final = "system"
 
@@ -81,7 +92,7 @@ def transition(
         attempt_values = {**_CLOSED, **(attempt_values or {}), "active_job": None}
     move = Move(
         tables=tables, rows=jobs.filter(status__in=allowed), subjects=subjects,
-        written={**_IMPLIED[to], **_NOT_WAITING, **(values or {}), "status": to},
+        written={**implied(to), **(values or {})},
         event={"verb": verb, "actor": actor, "message": message, "data": data},
         attempt_values=attempt_values, opening=opening, are_known=are_attempts_known,
         is_arrival=to == Status.QUEUED,
@@ -151,6 +162,11 @@ def record_rescue(
     """The attempt, whose job stays in ``status``, has another owner: its event, and after the commit its signal."""
     record(tables, using, [subject], Verb.RESCUE, actor=actor, message=message)
     _announce(tables, using, [subject], verb=Verb.RESCUE, status=status, actor=actor, message=message)
+
+
+def implied(status: Status) -> dict[str, Any]:
+    """The columns that every move to ``status`` writes, and what, unless the caller says otherwise."""
+    return {**_IMPLIED[status], **_NOT_WAITING, "status": status}
 
 
 def check_move(source: str, target: str) -> bool:

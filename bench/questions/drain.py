@@ -9,19 +9,10 @@ from functools import partial
 from bench.child import BenchError, call, forgotten, race
 from bench.databases import database, settle
 from bench.questions.question import Cell, Options, Question, Values
+from bench.systems import ON_POSTGRESQL
 
 SYSTEMS = {
-    "postgres": (
-        "own",
-        "own_prepared",
-        "floor",
-        "procrastinate",
-        "pgqueuer",
-        "django_tasks_db",
-        "django_q2",
-        "huey",
-        "celery",
-    ),
+    "postgres": ON_POSTGRESQL,
     "mariadb": ("own", "floor_portable", "django_tasks_db", "django_q2"),
     "sqlite": ("own", "floor_portable", "django_tasks_db"),
 }

@@ -9,18 +9,8 @@ from functools import partial
 from bench.child import call, forgotten
 from bench.databases import database, settle
 from bench.questions.question import Cell, Options, Question, Values
+from bench.systems import ON_POSTGRESQL
 
-SYSTEMS = (
-    "own",
-    "own_prepared",
-    "floor",
-    "procrastinate",
-    "pgqueuer",
-    "django_tasks_db",
-    "django_q2",
-    "huey",
-    "celery",
-)
 BULK = ("own", "own_prepared", "floor", "procrastinate", "pgqueuer")
 JOINING = ("own", "own_prepared", "floor", "procrastinate", "pgqueuer", "django_tasks_db", "django_q2")
 """Those that can be part of a transaction of the application's."""
@@ -38,7 +28,9 @@ def measure(system: str, action: str, count: int, options: Options) -> Values:
 @contextmanager
 def cells(options: Options) -> Iterator[list[Cell]]:
     one, bulk = options.size, options.size * BULK_FACTOR
-    found = [Cell(system, "one by one", partial(measure, system, "enqueue_one", one, options)) for system in SYSTEMS]
+    found = [
+        Cell(system, "one by one", partial(measure, system, "enqueue_one", one, options)) for system in ON_POSTGRESQL
+    ]
     found += [
         Cell(
             system,

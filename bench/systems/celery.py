@@ -19,7 +19,6 @@ from bench.child import StartLine
 from bench.noting import Notes, When
 from bench.timing import timed, wait_while
 
-TITLE = "Celery (Redis)"
 URL = os.environ.get("BENCH_REDIS_URL", "redis://127.0.0.1:6379/9")
 QUEUE = str(settings.DATABASES["default"]["NAME"])
 app = celery.Celery("bench", broker=URL, set_as_current=False)

@@ -17,7 +17,6 @@ from bench.child import StartLine
 from bench.noting import Notes, When
 from bench.timing import timed, wait_while
 
-TITLE = "django-q2"
 NOOP = "bench.systems.django_q2.noop"
 
 

@@ -15,8 +15,6 @@ from bench.child import StartLine
 from bench.noting import Notes, When
 from bench.timing import timed
 
-TITLE = "django-tasks-db"
-
 
 @task()
 def noop(number: int) -> None:

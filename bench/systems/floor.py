@@ -24,7 +24,6 @@ from bench.timing import timed
 from container_manager.models import ContainerJob, ExecutorHost, JobAttempt
 from container_manager.states import TERMINAL, Verb
 
-TITLE = "hand-written SQL"
 IN_HAND = 100
 
 QUEUE: Final = (

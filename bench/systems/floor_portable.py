@@ -20,7 +20,6 @@ from bench.timing import timed
 from container_manager.models import ContainerJob, ExecutorHost, JobAttempt, JobEvent
 from container_manager.states import TERMINAL, Verb
 
-TITLE = "hand-written SQL"
 IN_HAND = 100
 AT_ONCE: Final = 1_000
 START: Final = ("status = 'running', started_at = %s", "started_at = %s, execution_id = 'cm'")

@@ -14,8 +14,6 @@ from bench.child import StartLine
 from bench.noting import Notes, When
 from bench.timing import timed, wait_while
 
-TITLE = "huey"
-
 
 def make() -> PostgresHuey:
     database = settings.DATABASES["default"]

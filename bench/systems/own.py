@@ -17,7 +17,6 @@ from container_manager.models import ContainerJob, ExecutorHost
 from container_manager.states import TERMINAL
 from container_manager.worker import WorkerLoop, WorkerOptions
 
-TITLE = "container_manager"
 IN_HAND = 200
 """Of which a claim takes half: a hundred, as hand-written SQL and pgqueuer do."""
 AT_ONCE = 10_000

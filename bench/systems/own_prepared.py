@@ -14,10 +14,7 @@ from bench.systems.own import (
     version,
 )
 
-TITLE = "container_manager, prepared statements"
-
 __all__ = [
-    "TITLE",
     "create_then_queue",
     "drain",
     "enqueue_bulk",

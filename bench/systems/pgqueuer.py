@@ -19,7 +19,6 @@ from bench.child import StartLine
 from bench.noting import Notes, When
 from bench.timing import timed
 
-TITLE = "pgqueuer"
 IN_HAND = 100
 
 

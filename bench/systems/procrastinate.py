@@ -15,7 +15,6 @@ from bench.child import StartLine
 from bench.noting import Notes, When
 from bench.timing import timed
 
-TITLE = "procrastinate"
 IN_HAND = 100
 
 

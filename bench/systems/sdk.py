@@ -14,7 +14,6 @@ from docker import APIClient
 from bench.child import StartLine
 from bench.timing import timed
 
-TITLE = "Docker SDK"
 ADDRESS = os.environ.get("DOCKER_HOST", "unix:///var/run/docker.sock")
 IMAGE, COMMAND = os.environ.get("BENCH_IMAGE", "busybox:local"), ["true"]
 LABEL = "container-manager-bench"

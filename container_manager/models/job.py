@@ -388,8 +388,7 @@ class ContainerJob(Specification, GuardedModel):
 
     def show_queued(self, written: Mapping[str, Any]) -> None:
         """The instance is as its row is that has just entered the queue with ``written``: nothing is asked."""
-        unstarted = {"launched_at": None, "started_at": None, "finished_at": None, "worker": None, "hold_reason": ""}
-        for name, value in {"status": Status.QUEUED, **unstarted, **written}.items():
+        for name, value in {**lifecycle.implied(Status.QUEUED), **written}.items():
             setattr(self, name, value)
         self.mark_as_loaded()
 

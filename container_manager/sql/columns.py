@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Iterable
 from typing import Any, Final, NamedTuple
 
 from django.db import models
@@ -32,17 +33,17 @@ class Column(NamedTuple):
         """Whether a row has ``value`` when nothing is said of this column."""
         return value is None and self.field.null
 
-    @property
-    def slot(self) -> str:
-        """Where a value is bound in a SELECT."""
-        return f"%s{self.cast}"
+    def is_literal(self, value: Any) -> bool:
+        """Whether ``literal`` says ``value``."""
+        return self.literal is not None and bool(value == self.default)
 
-    def said(self, value: Any, connection: BaseDatabaseWrapper, *, is_selected: bool = True) -> Statement:
-        """The SQL of ``value`` in a SELECT, or else in VALUES, and what is bound in it."""
-        cast = self.cast if is_selected else ""
-        if self.literal is not None and value == self.default:
-            return self.literal + cast, []
-        return f"%s{cast}", [self.field.get_db_prep_save(value, connection)]
+
+class Said(NamedTuple):
+    """Part of an INSERT: the names of columns, the SQL of the value of each, and what is bound in it, in order."""
+
+    names: list[str]
+    values: list[str]
+    bound: list[Any]
 
 
 _known: dict[tuple[type[models.Model], str], tuple[Column, ...]] = {}
@@ -54,6 +55,22 @@ def columns_of(model: type[models.Model], connection: BaseDatabaseWrapper) -> tu
     if key not in _known:
         _known[key] = tuple(_column(field, connection) for field in model._meta.concrete_fields)
     return _known[key]
+
+
+def say(pairs: Iterable[tuple[Column, Any]], connection: BaseDatabaseWrapper, *, is_selected: bool = True) -> Said:
+    """What is to be said of columns that have these values, in a SELECT or else in VALUES."""
+    said = Said([], [], [])
+    for column, value in pairs:
+        if column.is_left_out(value):
+            continue
+        sql = "%s"
+        if column.is_literal(value):
+            sql = str(column.literal)
+        else:
+            said.bound.append(column.field.get_db_prep_save(value, connection))
+        said.names.append(column.name)
+        said.values.append(sql + column.cast if is_selected else sql)
+    return said
 
 
 def _column(field: models.Field[Any, Any], connection: BaseDatabaseWrapper) -> Column:

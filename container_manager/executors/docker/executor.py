@@ -21,7 +21,7 @@ from container_manager.executors.base import Executor
 from container_manager.executors.docker.client import Engine
 from container_manager.executors.docker.container import create_config
 from container_manager.executors.docker.dialects import DOCKER, PODMAN, Dialect
-from container_manager.executors.docker.ends import DockerEnds, was_started
+from container_manager.executors.docker.events import DockerEnds, was_started
 from container_manager.executors.docker.files import FOLDERS, get_files, put_files, put_secrets
 from container_manager.executors.docker.logs import read_logs
 from container_manager.executors.docker.observation import (
