@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import nullcontext
-from datetime import datetime
 from operator import attrgetter
 from typing import Any, Final
-from uuid import UUID
 
 from django.db import connections, models, transaction
 from django.db.backends.base.base import BaseDatabaseWrapper
@@ -15,6 +13,7 @@ from django.db.models.signals import post_save, pre_save
 
 from container_manager.journal import append_events, events_from
 from container_manager.moving import Subject, Tables
+from container_manager.sql.arrays import array_of
 from container_manager.sql.columns import Column, Statement, columns_of, say
 from container_manager.wakeup import woken
 
@@ -73,7 +72,7 @@ def _insertion(model: type[models.Model], rows: Sequence[models.Model], connecti
     """
     shared: list[tuple[Column, Any]] = []
     own: list[tuple[Column, Sequence[Any]]] = []
-    for column, values in zip(columns_of(model, connection), _by_column(rows, model), strict=True):
+    for column, values in zip(columns_of(model, connection).values(), _by_column(rows, model), strict=True):
         if values.count(values[0]) < len(values):
             own.append((column, values))
         else:
@@ -87,19 +86,9 @@ def _insertion(model: type[models.Model], rows: Sequence[models.Model], connecti
     arrays = ", ".join(f"%s{column.cast}[]" for column, _ in own)
     columns = ", ".join([*names, *(column.name for column, _ in own)])
     source = f"unnest({arrays}) AS own ({', '.join(numbered)})"
-    bound += [_array(column, values, connection) for column, values in own]
+    bound += [array_of(column.field, values, connection) for column, values in own]
     statement = f"{target} ({columns}) SELECT {', '.join([*selected, *numbered])} FROM {source}"  # noqa: S608 - our own
     return statement, bound
-
-
-def _array(column: Column, values: Sequence[Any], connection: BaseDatabaseWrapper) -> Any:
-    """What is bound for an array of ``values``; ids and moments as text, which the driver would adapt one by one."""
-    kinds = set(map(type, values))
-    if kinds == {UUID}:
-        return f"{{{','.join([value.hex for value in values])}}}"
-    if kinds == {datetime} and all(value.tzinfo is not None for value in values):
-        return f"{{{','.join([value.isoformat() for value in values])}}}"
-    return [column.field.get_db_prep_save(value, connection) for value in values]
 
 
 def _by_column(rows: Sequence[models.Model], model: type[models.Model]) -> Iterable[tuple[Any, ...]]:

@@ -30,7 +30,7 @@ def insertion(
     field <- the value of each, by the job's id. A thousand rows cost a thousand bound ids, not
     ten thousand values. Written as SQL: these rows are a large part of what a job costs.
     """
-    columns = {column.field.name: column for column in columns_of(model, connection)}
+    columns = columns_of(model, connection)
     quote = connection.ops.quote_name
     said = say(((columns[name], value) for name, value in shared.items()), connection)
     names = [*(columns[name].name for name in copied), *said.names]

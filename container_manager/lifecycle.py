@@ -12,7 +12,7 @@ from contextlib import nullcontext
 from functools import partial
 from typing import Any, Final
 
-from django.db import connections, models, transaction
+from django.db import connections, transaction
 
 from container_manager import signals
 from container_manager.arriving import insert_jobs
@@ -57,11 +57,12 @@ _NOT_WAITING: Final[Mapping[str, Any]] = {**_NO_HOLD, "expires_at": None}
 
 def transition(
     tables: Tables,
-    jobs: models.QuerySet[Any],
+    using: str,
     subjects: Sequence[Subject],
     *,
     to: Status,
     verb: Verb,
+    guard: Mapping[str, Any] | None = None,
     values: Mapping[str, Any] | None = None,
     attempt_values: Mapping[str, Any] | None = None,
     opening: Opening | None = None,
@@ -73,7 +74,7 @@ def transition(
     are_attempts_known: bool = False,
 ) -> list[Subject]:
     """
-    Those of ``subjects`` that ``jobs`` still contains and that may go to ``to`` have gone there.
+    Those of ``subjects`` whose rows still are as ``guard`` says and that may go to ``to`` have gone there.
 
     Returns exactly those, in order. Each has one event; the open attempts of each have
     ``attempt_values``, and jobs that leave the active statuses have no open attempt left. One
@@ -86,12 +87,11 @@ def transition(
     """
     if not subjects:
         return []
-    using = jobs.db
     allowed = sources_of(to) if sources is None else sources_of(to) & frozenset(sources)
     if to not in ACTIVE and allowed & ACTIVE:
         attempt_values = {**_CLOSED, **(attempt_values or {}), "active_job": None}
     move = Move(
-        tables=tables, rows=jobs.filter(status__in=allowed), subjects=subjects,
+        tables=tables, using=using, subjects=subjects, sources=allowed, guard=guard or {},
         written={**implied(to), **(values or {})},
         event={"verb": verb, "actor": actor, "message": message, "data": data},
         attempt_values=attempt_values, opening=opening, are_known=are_attempts_known,
@@ -110,7 +110,7 @@ def transition(
         moved = make() if connections[using].in_atomic_block else retry_on_conflict(make)
     except PartlyMovedError:
         singly = partial(
-            transition, tables, jobs, to=to, verb=verb, values=values, attempt_values=attempt_values,
+            transition, tables, using, to=to, verb=verb, guard=guard, values=values, attempt_values=attempt_values,
             opening=opening, sources=sources, actor=actor, message=message, data=data,
         )  # fmt: skip
         with transaction.atomic(using=using):

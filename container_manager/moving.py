@@ -6,18 +6,18 @@ Rows are always locked in the order job, then attempt, so that two moves of one 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, NamedTuple
 from uuid import UUID
 
 from django.db import connections, models, transaction
-from django.db.models import Expression, UUIDField
-from django.db.models.sql import UpdateQuery
 
 from container_manager.journal import append_events, events_from, insertion, rows_of
 from container_manager.sql.anyof import AnyOf
+from container_manager.sql.arrays import array_of_ids
 from container_manager.sql.columns import Statement
+from container_manager.sql.updates import conditions_of, update
 from container_manager.wakeup import woken
 
 MOVED: Final = "moved"
@@ -66,8 +66,9 @@ class PartlyMovedError(Exception):
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Move:
     """
-    ``subjects``, as far as ``rows`` contains them, get ``written``, and an event with the columns of ``event``.
+    ``subjects`` in one of the statuses ``sources`` get ``written``, and an event with the columns of ``event``.
 
+    ``guard``: what else must be true of their rows, as lookups; see ``conditions_of`` for which.
     ``attempt_values``: what their open attempts get, if anything. ``opening``: the attempts that
     begin. ``are_known``: the caller has seen those open attempts committed, so that they may be
     written by the same statement, whose snapshot is older than its lock on the job. ``is_arrival``:
@@ -75,8 +76,10 @@ class Move:
     """
 
     tables: Tables
-    rows: models.QuerySet[Any]
+    using: str
     subjects: Sequence[Subject]
+    sources: Collection[str]
+    guard: Mapping[str, Any]
     written: Mapping[str, Any]
     event: Mapping[str, Any]
     attempt_values: Mapping[str, Any] | None = None
@@ -94,23 +97,25 @@ class Move:
 
         ``PartlyMovedError``, with ``savepoint`` only: some did not, and the database does not say which.
         """
-        if connections[self.rows.db].vendor != "postgresql":
+        if connections[self.using].vendor != "postgresql":
             return self._make_in_steps(savepoint=savepoint)
         if self.attempt_values is None or self.are_known:
             return self._make_at_once()
-        with transaction.atomic(using=self.rows.db, savepoint=False):
+        with transaction.atomic(using=self.using, savepoint=False):
             moved = self._make_at_once()
-            self._write_attempts([subject.job_id for subject in moved])
+            if moved:
+                ids = [subject.job_id for subject in moved]
+                self._open_attempts(ids).update(**self.attempt_values)
         return moved
 
     def _make_at_once(self) -> list[Subject]:
         """PostgreSQL: one statement, which is atomic by itself and returns which rows it moved."""
-        using = self.rows.db
-        connection = connections[using]
-        sql, bound = _update(self.rows.filter(AnyOf("pk", self.ids)), self.written)
+        connection = connections[self.using]
+        ids = array_of_ids(self.ids)
+        sql, bound = self._update_jobs(ids)
         returned = ", ".join(sorted({"id", "attempt", "queue", *(_COPIED.values() if self.opening else ())}))
         parts = [f"{MOVED} AS ({sql} RETURNING {returned})"]
-        for name, (part, parameters) in self._consequences(using):
+        for name, (part, parameters) in self._consequences(ids):
             parts.append(f"{name} AS ({part})")
             bound += parameters
         answer = f"SELECT id FROM {MOVED}"  # noqa: S608 - our own name
@@ -121,14 +126,25 @@ class Move:
             moved = {row[0] for row in cursor.fetchall()}
         return [subject for subject in self.subjects if subject.job_id in moved]
 
-    def _consequences(self, using: str) -> Iterable[tuple[str, Statement]]:
-        yield "noted", events_from(self.tables.events, MOVED, connections[using], self.event)
+    def _update_jobs(self, ids: str) -> Statement:
+        connection = connections[self.using]
+        jobs = self.tables.jobs
+        statuses = ", ".join(f"'{status}'" for status in sorted(self.sources))
+        guard = conditions_of(jobs, self.guard, connection)
+        return update(
+            jobs, self.written, [("id = ANY(%s::uuid[])", [ids]), (f"status IN ({statuses})", []), *guard], connection
+        )
+
+    def _consequences(self, ids: str) -> Iterable[tuple[str, Statement]]:
+        connection = connections[self.using]
+        yield "noted", events_from(self.tables.events, MOVED, connection, self.event)
         if self.opening is not None:
-            yield "opened", self.opening.insertion(MOVED, using)
+            yield "opened", self.opening.insertion(MOVED, self.using)
         if self.attempt_values is not None and self.are_known:
             # The ids too: they lead to the index, whatever the planner expects of the moved rows.
-            rows = self._open_attempts(self.ids).filter(active_job__in=_MovedIds())
-            yield "written", _update(rows, self.attempt_values)
+            owned = ("active_job_id = ANY(%s::uuid[])", [ids])
+            moved = (f"active_job_id IN (SELECT id FROM {MOVED})", list[Any]())  # noqa: S608 - our own name
+            yield "written", update(self.tables.attempts, self.attempt_values, [owned, moved], connection)
 
     def _make_in_steps(self, *, savepoint: bool) -> list[Subject]:
         """
@@ -136,14 +152,16 @@ class Move:
 
         Without ``savepoint`` the caller has locked the rows, so that all move.
         """
-        using = self.rows.db
+        using = self.using
         with transaction.atomic(using=using, savepoint=savepoint):
-            moved = self.rows.filter(pk__in=self.ids).update(**self.written)
+            rows = self.tables.jobs._default_manager.using(using).filter(status__in=self.sources, **self.guard)
+            moved = rows.filter(pk__in=self.ids).update(**self.written)
             if moved < len(self.subjects):
                 if len(self.subjects) == 1:
                     return []
                 raise PartlyMovedError
-            self._write_attempts(self.ids)
+            if self.attempt_values is not None:
+                self._open_attempts(self.ids).update(**self.attempt_values)
             if self.opening is not None:
                 source, keys = rows_of(self.tables.jobs, self.ids, connections[using])
                 statement, bound = self.opening.insertion(source, using)
@@ -153,26 +171,4 @@ class Move:
         return list(self.subjects)
 
     def _open_attempts(self, ids: Sequence[UUID]) -> models.QuerySet[Any]:
-        return self.tables.attempts._default_manager.using(self.rows.db).filter(AnyOf("active_job", ids))
-
-    def _write_attempts(self, ids: Sequence[UUID]) -> None:
-        if self.attempt_values is not None and ids:
-            self._open_attempts(ids).update(**self.attempt_values)
-
-
-class _MovedIds(Expression):
-    """The ids that the statement's own first part has moved."""
-
-    def __init__(self) -> None:
-        super().__init__(output_field=UUIDField())
-
-    def as_sql(self, compiler: Any, connection: Any) -> tuple[str, tuple[()]]:
-        return f"(SELECT id FROM {MOVED})", ()  # noqa: S608 - our own name
-
-
-def _update(rows: models.QuerySet[Any], values: Mapping[str, Any]) -> Statement:
-    """The statement of ``rows.update(**values)``."""
-    query: Any = rows.query.chain(UpdateQuery)
-    query.add_update_values(dict(values))
-    sql, parameters = query.get_compiler(rows.db).as_sql()
-    return sql, list(parameters)
+        return self.tables.attempts._default_manager.using(self.using).filter(AnyOf("active_job", ids))

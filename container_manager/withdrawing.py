@@ -16,7 +16,7 @@ from container_manager.states import Outcome, Status, Verb
 def cancel_unstarted(jobs: Sequence[ContainerJob], *, using: str, actor: str, message: str = "") -> set[UUID]:
     """Those of ``jobs`` that nothing has launched are CANCELLED; returns which."""
     moved = lifecycle.transition(
-        TABLES, ContainerJob.objects.using(using), [Subject(job.pk, job.attempt) for job in jobs],
+        TABLES, using, [Subject(job.pk, job.attempt) for job in jobs],
         to=Status.CANCELLED, verb=Verb.CANCEL, sources=[Status.PENDING, Status.QUEUED],
         values={"outcome": Outcome.CANCELLED, "cancel_requested_at": timezone.now()}, actor=actor, message=message,
     )  # fmt: skip

@@ -69,7 +69,7 @@ def queue_many(jobs: Sequence[ContainerJob], *, using: str, actor: str = lifecyc
 def dequeue_many(jobs: Sequence[ContainerJob], *, using: str, actor: str) -> set[UUID]:
     """Those of ``jobs`` that are in the queue are PENDING; returns which."""
     moved = lifecycle.transition(
-        TABLES, ContainerJob.objects.using(using), [Subject(job.pk, job.attempt) for job in jobs],
+        TABLES, using, [Subject(job.pk, job.attempt) for job in jobs],
         to=Status.PENDING, verb=Verb.DEQUEUE, sources=[Status.QUEUED], actor=actor,
     )  # fmt: skip
     return {subject.job_id for subject in moved}
@@ -98,7 +98,7 @@ def _move(
         }
         subjects = [Subject(job.pk, job.attempt) for job in group]
         moved = lifecycle.transition(
-            TABLES, ContainerJob.objects.using(using), subjects,
+            TABLES, using, subjects,
             to=Status.QUEUED, verb=Verb.QUEUE, values={**values, **shared}, sources=[source], actor=actor,
         )  # fmt: skip
         if len(moved) < len(subjects):

@@ -355,13 +355,15 @@ class ContainerJob(Specification, GuardedModel):
     def write_alias(self) -> str:
         return self._state.db or JobQuerySet(type(self)).write_alias
 
-    def _guarded_rows(self, using: str) -> models.QuerySet[ContainerJob]:
-        return ContainerJob.objects.using(using).filter(attempt=self._loaded.get("attempt", self.attempt))
+    @property
+    def _guard(self) -> dict[str, Any]:
+        return {"attempt": self._loaded.get("attempt", self.attempt)}
 
     def _write(self, changes: dict[str, Any], using: str) -> None:
         status = self._loaded["status"]
         with self._takes_its_key(changes, using):
-            written = self._guarded_rows(using).filter(pk=self.pk, status=status).update(**changes)
+            rows = ContainerJob.objects.using(using).filter(pk=self.pk, status=status, **self._guard)
+            written = rows.update(**changes)
         if not written:
             raise stale(self.pk, status, status)
         for name, value in changes.items():
@@ -376,8 +378,8 @@ class ContainerJob(Specification, GuardedModel):
             raise InvalidTransitionError(self.pk, source, target, f"From {source} it may go to {allowed}.")
         with self._takes_its_key(values, using):
             moved = lifecycle.transition(
-                TABLES, self._guarded_rows(using), [Subject(self.pk, self.attempt)],
-                to=target, verb=verb, values=values, sources=[source], actor=actor,
+                TABLES, using, [Subject(self.pk, self.attempt)],
+                to=target, verb=verb, guard=self._guard, values=values, sources=[source], actor=actor,
             )  # fmt: skip
         if not moved:
             raise stale(self.pk, source, target)

@@ -15,7 +15,7 @@ from django.db import transaction
 from django.db.models import F
 
 from container_manager import conf, lifecycle
-from container_manager.models import TABLES, ContainerJob, JobAttempt
+from container_manager.models import TABLES, JobAttempt
 from container_manager.ownership import Claim
 from container_manager.services.batches import grouped
 from container_manager.services.outcomes import explain, outcome_of
@@ -89,23 +89,23 @@ def _finish(endings: Sequence[Ending], using: str) -> set[UUID]:
     late = [ending.claim.subject for ending in endings if ending.has_late_stop]
     with transaction.atomic(using=using) if len(groups) > 1 or late else nullcontext():
         for (worker, number, decision, exit_code), group in groups:
-            jobs = ContainerJob.objects.using(using).filter(worker=worker, attempt=number)
+            guard = {"worker": worker, "attempt": number}
             ended = {"outcome": group[0].outcome, "exit_code": exit_code, "error": group[0].error}
             move = partial(
-                lifecycle.transition, TABLES, sources=[Status.RUNNING], actor=str(worker), message=decision.message,
-                attempt_values={**ended, **_engine_facts(group)}, are_attempts_known=True,
+                lifecycle.transition, TABLES, using, sources=[Status.RUNNING], actor=str(worker),
+                message=decision.message, attempt_values={**ended, **_engine_facts(group)}, are_attempts_known=True,
                 data={"exit_code": exit_code, "outcome": group[0].outcome},
             )  # fmt: skip
             subjects = [ending.claim.subject for ending in group]
             if decision.to == Status.QUEUED:
                 # Whoever asked for a cancellation does not want another run, however this one ended.
-                wanted = jobs.filter(cancel_requested_at__isnull=True)
+                wanted = {**guard, "cancel_requested_at": None}
                 values = {**dict(decision.values), **ended}
-                moved = move(wanted, subjects, to=Status.QUEUED, verb=decision.verb, values=values)
+                moved = move(subjects, to=Status.QUEUED, verb=decision.verb, guard=wanted, values=values)
                 rest = [subject for subject in subjects if subject not in moved]
-                moved += move(jobs, rest, to=Status.FAILED, verb=Verb.FAIL, values=ended)
+                moved += move(rest, to=Status.FAILED, verb=Verb.FAIL, guard=guard, values=ended)
             else:
-                moved = move(jobs, subjects, to=decision.to, verb=decision.verb, values=ended)
+                moved = move(subjects, to=decision.to, verb=decision.verb, guard=guard, values=ended)
             finished |= {subject.job_id for subject in moved}
         late = [subject for subject in late if subject.job_id in finished]
         lifecycle.record(TABLES, using, late, Verb.NOTE, message="It had ended before the stop reached it.")

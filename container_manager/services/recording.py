@@ -11,7 +11,7 @@ from uuid import UUID
 from django.db import transaction
 
 from container_manager import conf, lifecycle, telemetry
-from container_manager.models import TABLES, ContainerJob, JobAttempt
+from container_manager.models import TABLES, JobAttempt
 from container_manager.ownership import Claim
 from container_manager.services.batches import grouped
 from container_manager.services.launching import LaunchResult
@@ -54,8 +54,8 @@ def _record_started(claims: Sequence[tuple[Claim, str]], using: str, owner: UUID
             if timeout:
                 attempt["deadline_at"] = DatabaseNow() + timedelta(seconds=timeout)
             moved = lifecycle.transition(
-                TABLES, ContainerJob.objects.using(using).filter(worker=worker, attempt=number),
-                [claim.subject for claim, _ in group], to=Status.RUNNING, verb=Verb.START,
+                TABLES, using, [claim.subject for claim, _ in group],
+                to=Status.RUNNING, verb=Verb.START, guard={"worker": worker, "attempt": number},
                 sources=[Status.LAUNCHING], values=started, attempt_values=attempt, are_attempts_known=True,
                 actor=str(worker),
             )  # fmt: skip
@@ -146,12 +146,12 @@ def _leave_launching(
     attempt_values: dict[str, Any],
     message: str,
 ) -> Status | None:
-    jobs = ContainerJob.objects.using(using).filter(worker=claim.worker, attempt=claim.number)
+    guard: dict[str, Any] = {"worker": claim.worker, "attempt": claim.number}
     if to == Status.QUEUED:
-        jobs = jobs.filter(cancel_requested_at__isnull=True)
+        guard["cancel_requested_at"] = None
     moved = retry_on_conflict(
         lambda: lifecycle.transition(
-            TABLES, jobs, [claim.subject], to=to, verb=verb, values=values, attempt_values=attempt_values,
+            TABLES, using, [claim.subject], to=to, verb=verb, guard=guard, values=values, attempt_values=attempt_values,
             sources=[Status.LAUNCHING], actor=str(claim.worker), message=message,
         )
     )  # fmt: skip

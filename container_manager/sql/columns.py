@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any, Final, NamedTuple
 
 from django.db import models
@@ -46,14 +46,14 @@ class Said(NamedTuple):
     bound: list[Any]
 
 
-_known: dict[tuple[type[models.Model], str], tuple[Column, ...]] = {}
+_known: dict[tuple[type[models.Model], str], dict[str, Column]] = {}
 
 
-def columns_of(model: type[models.Model], connection: BaseDatabaseWrapper) -> tuple[Column, ...]:
-    """All of ``model``'s, in the order of its fields."""
+def columns_of(model: type[models.Model], connection: BaseDatabaseWrapper) -> Mapping[str, Column]:
+    """All of ``model``'s by the names of their fields, in the order of these."""
     key = model, connection.vendor
     if key not in _known:
-        _known[key] = tuple(_column(field, connection) for field in model._meta.concrete_fields)
+        _known[key] = {field.name: _column(field, connection) for field in model._meta.concrete_fields}
     return _known[key]
 
 

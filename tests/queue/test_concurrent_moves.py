@@ -204,7 +204,7 @@ def test_a_deadlock_with_somebody_else_is_tried_again() -> None:
     def move() -> Any:
         assert has_locked.wait(timeout=30)
         subjects = [Subject(first.pk), Subject(second.pk)]
-        return lifecycle.transition(TABLES, ContainerJob.objects.all(), subjects, to=Status.CANCELLED, verb=Verb.CANCEL)
+        return lifecycle.transition(TABLES, "default", subjects, to=Status.CANCELLED, verb=Verb.CANCEL)
 
     _, moved = at_once(cross, move)
     assert [subject.job_id for subject in moved] == [first.pk, second.pk]
@@ -222,7 +222,7 @@ def test_a_group_of_which_some_were_moved_is_followed_as_far_as_it_moved(monkeyp
     with transaction.atomic():
         subjects = [Subject(stays.pk), Subject(moves.pk)]
         moved = lifecycle.transition(
-            TABLES, ContainerJob.objects.all(), subjects, to=Status.CANCELLED, verb=Verb.CANCEL
+            TABLES, "default", subjects, to=Status.CANCELLED, verb=Verb.CANCEL
         )  # fmt: skip
         assert ContainerJob.objects.count() == 2, "the caller's transaction goes on"
     assert [subject.job_id for subject in moved] == [moves.pk]
