@@ -11,7 +11,8 @@ from uuid import UUID
 
 from django.db import connections
 from django.db.backends.base.base import BaseDatabaseWrapper
-from django.db.models import F
+from django.db.models import DurationField, ExpressionWrapper, F
+from django.db.models.functions import Coalesce, Greatest
 from django.utils import timezone
 
 from container_manager import signals
@@ -30,6 +31,9 @@ KEEP: Final = timedelta(days=31)
 BATCH: Final = 1_000
 _ENDS: Final = {Verb.COMPLETE: "completed", Verb.FAIL: "failed", Verb.CANCEL: "cancelled"}
 _GOES_ON: Final = {Verb.RETRY: "retried", Verb.RELEASE: "released", Verb.RESCUE: "rescued"}
+_COULD_RUN: Final = Greatest("queued_at", Coalesce("scheduled_for", "queued_at"))
+_WAITED: Final = ExpressionWrapper(F("launched_at") - _COULD_RUN, DurationField())
+_RAN: Final = ExpressionWrapper(F("finished_at") - F("started_at"), DurationField())
 _TRIES_BEFORE: Final = F("retry_count") + F("rerun_count") + F("infra_rerun_count") + F("rescue_count")
 
 Key = tuple[datetime, str]
@@ -37,15 +41,17 @@ Key = tuple[datetime, str]
 
 
 class _Ended(NamedTuple):
-    """What is counted of a job that has ended, or of an attempt; ``tries_before`` were not its last."""
+    """
+    What is counted of a job that has ended, or of an attempt; ``tries_before`` were not its last.
+
+    Durations rather than moments: a driver reads them in a fraction of the time.
+    """
 
     queue: str
     outcome: str
     finished_at: datetime | None
-    queued_at: datetime | None = None
-    scheduled_for: datetime | None = None
-    launched_at: datetime | None = None
-    started_at: datetime | None = None
+    waited: timedelta | None = None
+    ran: timedelta | None = None
     tries_before: int = 0
 
 
@@ -118,10 +124,9 @@ class Rollup:
     def _ended_jobs(self, ids: Collection[UUID]) -> dict[UUID, _Ended]:
         if not ids:
             return {}
-        rows = ContainerJob.objects.using(self._using).filter(AnyOf("pk", ids))
-        return {
-            job_id: _Ended._make(row) for job_id, *row in rows.values_list("pk", *_Ended._fields[:-1], _TRIES_BEFORE)
-        }
+        rows = ContainerJob.objects.using(self._using).filter(AnyOf("pk", ids)).order_by()
+        values = rows.values_list("pk", "queue", "outcome", "finished_at", _WAITED, _RAN, _TRIES_BEFORE)
+        return {job_id: _Ended._make(row) for job_id, *row in values}
 
     def _attempts(self, ids: Collection[UUID]) -> dict[Subject, _Ended]:
         if not ids:
@@ -143,17 +148,17 @@ def _totals(counts: Mapping[Key, Counter[str]]) -> dict[Key, Counter[str]]:
 
 def _durations(job: _Ended) -> dict[str, float]:
     found: dict[str, float] = {}
-    if job.launched_at and job.queued_at and not job.tries_before:
-        wait = _seconds(max(job.queued_at, job.scheduled_for or job.queued_at), job.launched_at)
+    if job.waited is not None and not job.tries_before:
+        wait = _seconds(job.waited)
         found |= {WAIT_BUCKETS[bucket(wait)]: 1, "wait_seconds": wait}
-    if job.started_at and job.finished_at:
-        run = _seconds(job.started_at, job.finished_at)
+    if job.ran is not None:
+        run = _seconds(job.ran)
         found |= {RUN_BUCKETS[bucket(run)]: 1, "run_seconds": run}
     return found
 
 
-def _seconds(start: datetime, end: datetime) -> float:
-    return max(0.0, (end - start).total_seconds())  # two clocks may disagree
+def _seconds(duration: timedelta) -> float:
+    return max(0.0, duration.total_seconds())  # two clocks may disagree
 
 
 def add_counts(counts: Mapping[Key, Mapping[str, float]], using: str) -> None:
