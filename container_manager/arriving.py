@@ -14,7 +14,8 @@ from django.db.models.signals import post_save, pre_save
 from container_manager.journal import append_events, events_from
 from container_manager.moving import Subject, Tables
 from container_manager.sql.arrays import array_of
-from container_manager.sql.columns import Column, Statement, columns_of, say
+from container_manager.sql.columns import Column, columns_of, say
+from container_manager.sql.statements import Statement
 from container_manager.wakeup import woken
 
 AT_ONCE: Final = 5_000

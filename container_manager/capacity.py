@@ -4,12 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Final
 
-from django.db.models import Count, Sum
+from django.db import connections
 
 from container_manager.executors.limits import UNITS, refusals
 from container_manager.models import ContainerJob, ExecutorHost, JobAttempt
+
+_USED: Final = (
+    "SELECT COUNT(*), SUM(cpu_limit), SUM(memory_limit) "  # noqa: S608 - our own name
+    f"FROM {JobAttempt._meta.db_table} WHERE host_id = %s AND active_job_id IS NOT NULL"
+)
+"""Asked in every claim: to compile it each time costs more than the answer."""
 
 
 @dataclass(slots=True)
@@ -29,15 +35,13 @@ class Room:
 
         Counted from the attempts each time: no counter column that could drift.
         """
-        used = (
-            JobAttempt.objects.using(using)
-            .filter(host=host, active_job__isnull=False)
-            .aggregate(count=Count("pk"), cpu=Sum("cpu_limit"), memory=Sum("memory_limit"))
-        )
+        with connections[using].cursor() as cursor:
+            cursor.execute(_USED, [host.pk])
+            count, cpu, memory = cursor.fetchone()
         return cls(
-            slots=host.max_concurrent_jobs - used["count"],
-            cpu=None if host.cpu_capacity is None else host.cpu_capacity - (used["cpu"] or 0.0),
-            memory=None if host.memory_capacity is None else host.memory_capacity - (used["memory"] or 0),
+            slots=host.max_concurrent_jobs - count,
+            cpu=None if host.cpu_capacity is None else host.cpu_capacity - (cpu or 0.0),
+            memory=None if host.memory_capacity is None else host.memory_capacity - int(memory or 0),
             options=host.options,
         )
 

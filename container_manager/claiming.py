@@ -7,9 +7,10 @@ lock (and SQLite's only writer), so capacity is exact with any number of workers
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import timedelta
-from typing import Final
+from functools import lru_cache, partial
+from typing import Final, NamedTuple
 from uuid import UUID
 
 from django.db import connections, transaction
@@ -29,6 +30,7 @@ from container_manager.ownership import Claim
 from container_manager.sql.clock import DatabaseNow
 from container_manager.sql.conflicts import retry_on_conflict
 from container_manager.sql.indexes import Literal
+from container_manager.sql.statements import Statement, compiled, compiled_update
 from container_manager.states import Hold, Outcome, Status, Verb
 from container_manager.wakeup import ARRIVALS, notify
 
@@ -50,8 +52,8 @@ def claim(host: ExecutorHost, worker: UUID, *, queue: str, limit: int, using: st
     An empty list means that nothing is ready or that ``host`` is drained, backing off or full.
     ``RuntimeError`` inside an open transaction: others would see the claim only at its commit.
     """
-    ready = ready_jobs(using, queue)
-    return retry_on_conflict(lambda: _claim(ready, host, worker, limit=limit, using=using, is_strict=False))
+    wanted = _Wanted(partial(ready_jobs, using, queue), partial(_ids_of_ready, using, queue))
+    return retry_on_conflict(lambda: _claim(wanted, host, worker, limit=limit, using=using, is_strict=False))
 
 
 def claim_job(job_id: UUID, host: ExecutorHost, worker: UUID, *, using: str) -> Claim | None:
@@ -63,7 +65,8 @@ def claim_job(job_id: UUID, host: ExecutorHost, worker: UUID, *, using: str) -> 
     ``ClaimRefusedError`` when ``host`` is drained, backing off or full.
     """
     # A limited job has a place in its lanes exactly while nothing holds it.
-    wanted = JobQuerySet(ContainerJob, using=using).launchable().filter(Q(line="") | Q(hold=Hold.NONE), pk=job_id)
+    rows = JobQuerySet(ContainerJob, using=using).launchable().filter(Q(line="") | Q(hold=Hold.NONE), pk=job_id)
+    wanted = _Wanted(lambda: rows, lambda: _ids_of(rows))
     claims = retry_on_conflict(lambda: _claim(wanted, host, worker, limit=1, using=using, is_strict=True))
     return claims[0] if claims else None
 
@@ -138,16 +141,34 @@ def expire(using: str, limit: int = PROMOTE_LIMIT) -> int:
     return len(moved)
 
 
+class _Wanted(NamedTuple):
+    """What may be claimed: its rows where each has to be looked at, else the statement that selects their ids."""
+
+    rows: Callable[[], JobQuerySet]
+    ids: Callable[[], Statement]
+
+
+def _ids_of(rows: JobQuerySet) -> Statement:
+    return compiled(rows.values_list("pk").query, rows.db)
+
+
+@lru_cache(maxsize=1024)
+def _ids_of_ready(using: str, queue: str) -> Statement:
+    return _ids_of(ready_jobs(using, queue))
+
+
 def _claim(
-    wanted: JobQuerySet, host: ExecutorHost, worker: UUID, *, limit: int, using: str, is_strict: bool
+    wanted: _Wanted, host: ExecutorHost, worker: UUID, *, limit: int, using: str, is_strict: bool
 ) -> list[Claim]:
     features = connections[using].features
     with transaction.atomic(using=using, durable=True):
         room = _lock_host(host, using, is_strict=is_strict)
         if room is None:
             return []
+        if connections[using].vendor == "postgresql" and not room.counts_resources:
+            return _take_unseen(wanted.ids(), min(limit, room.slots), host, worker, using)
         count = max(limit, LOOK_AHEAD) if room.counts_resources else min(limit, room.slots)
-        locked = wanted.select_for_update(
+        locked = wanted.rows().select_for_update(
             skip_locked=features.has_select_for_update_skip_locked, no_key=features.has_select_for_no_key_update
         )
         chosen = _choose(list(locked[:count]), room, host, limit=limit, using=using, is_strict=is_strict)
@@ -155,10 +176,10 @@ def _claim(
 
 
 def _lock_host(host: ExecutorHost, using: str, *, is_strict: bool) -> Room | None:
-    now = DatabaseNow()
-    is_ready = Q(retry_at__isnull=True) | Q(retry_at__lte=now)
-    rows = ExecutorHost.objects.using(using).filter(is_ready, pk=host.pk, is_active=True)
-    if not rows.update(claimed_at=now):
+    with connections[using].cursor() as cursor:
+        cursor.execute(*_host_lock(using, host.pk))
+        is_locked = bool(cursor.rowcount)
+    if not is_locked:
         if is_strict:
             raise ClaimRefusedError(_why_refused(host, using))
         return None
@@ -168,6 +189,14 @@ def _lock_host(host: ExecutorHost, using: str, *, is_strict: bool) -> Room | Non
     if is_strict:
         raise ClaimRefusedError(f"The host {host} is full: all of its {host.max_concurrent_jobs} slots are taken.")
     return None
+
+
+@lru_cache(maxsize=256)
+def _host_lock(using: str, host: int) -> Statement:
+    """The UPDATE that locks an active host that is not backing off."""
+    now = DatabaseNow()
+    rows = ExecutorHost.objects.using(using).filter(pk=host, is_active=True)
+    return compiled_update(rows.filter(Q(retry_at__isnull=True) | Q(retry_at__lte=now)), {"claimed_at": now})
 
 
 def _why_refused(host: ExecutorHost, using: str) -> str:
@@ -223,6 +252,19 @@ def _named(host: ExecutorHost, job: ContainerJob) -> str:
     return f"{host} ({problems})" if problems else str(host)
 
 
+def _take_unseen(wanted: Statement, count: int, host: ExecutorHost, worker: UUID, using: str) -> list[Claim]:
+    """PostgreSQL, where each of ``wanted`` fits: they are not read before they are taken."""
+    ids, bound = wanted
+    taken = lifecycle.transition_first(
+        TABLES, using, (f"{ids} LIMIT %s FOR NO KEY UPDATE SKIP LOCKED", [*bound, count]),
+        order="priority DESC, queued_at, id", to=Status.LAUNCHING, verb=Verb.CLAIM,
+        values={"attempt": F("attempt") + 1, "worker": worker},
+        opening=Opening(JobAttempt(host=host, worker=worker), [uuid7() for _ in range(count)]),
+        actor=str(worker), data={"host": host.name},
+    )  # fmt: skip
+    return _claims_of(taken, host, worker)
+
+
 def _take(jobs: list[ContainerJob], host: ExecutorHost, worker: UUID, using: str) -> list[Claim]:
     attempt_ids = {job.pk: uuid7() for job in jobs}
     moved = lifecycle.transition(
@@ -232,10 +274,12 @@ def _take(jobs: list[ContainerJob], host: ExecutorHost, worker: UUID, using: str
         actor=str(worker), data={"host": host.name}, are_locked=True,
     )  # fmt: skip
     numbers = dict(moved)
-    claims = []
-    for job in jobs:
-        if job.pk in numbers:
-            job.status, job.hold, job.worker, job.attempt = Status.LAUNCHING, Hold.NONE, worker, numbers[job.pk]
-            job.mark_as_loaded()
-            claims.append(Claim(job, attempt_ids[job.pk], numbers[job.pk], host, worker))
-    return claims
+    taken = [job for job in jobs if job.pk in numbers]
+    for job in taken:
+        job.status, job.hold, job.worker, job.attempt = Status.LAUNCHING, Hold.NONE, worker, numbers[job.pk]
+        job.mark_as_loaded()
+    return _claims_of([(job, attempt_ids[job.pk]) for job in taken], host, worker)
+
+
+def _claims_of(taken: Sequence[tuple[ContainerJob, UUID]], host: ExecutorHost, worker: UUID) -> list[Claim]:
+    return [Claim(job, attempt_id, job.attempt, host, worker) for job, attempt_id in taken]

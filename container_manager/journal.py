@@ -10,8 +10,8 @@ from django.db import connections, models
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.utils import timezone
 
-from container_manager.sql.columns import Statement, columns_of, say
-from container_manager.sql.rowvalues import RowValues
+from container_manager.sql.columns import columns_of, say
+from container_manager.sql.statements import Statement
 
 
 def insertion(
@@ -21,13 +21,13 @@ def insertion(
     *,
     copied: Mapping[str, str],
     shared: Mapping[str, Any],
-    own: Mapping[str, Mapping[UUID, Any]] | None = None,
+    own: Mapping[str, Statement] | None = None,
 ) -> Statement:
     """
     A row of ``model`` for each row of ``source``, which has the columns of jobs.
 
     ``copied``: field <- column of the source; ``shared``: field <- the value of all; ``own``:
-    field <- the value of each, by the job's id. A thousand rows cost a thousand bound ids, not
+    field <- what gives the value of each. A thousand rows cost a thousand bound ids, not
     ten thousand values. Written as SQL: these rows are a large part of what a job costs.
     """
     columns = columns_of(model, connection)
@@ -36,8 +36,7 @@ def insertion(
     names = [*(columns[name].name for name in copied), *said.names]
     selected = [*map(quote, copied.values()), *said.values]
     bound = said.bound
-    for name, values in (own or {}).items():
-        expression, parameters = _compile(RowValues(model, name, values), connection)
+    for name, (expression, parameters) in (own or {}).items():
         names.append(columns[name].name)
         selected.append(expression)
         bound += parameters
@@ -75,9 +74,3 @@ def append_events(
     statement, bound = events_from(events, source, connection, shared)
     with connection.cursor() as cursor:
         cursor.execute(statement, [*bound, *keys])
-
-
-def _compile(expression: RowValues, connection: BaseDatabaseWrapper) -> tuple[str, Sequence[Any]]:
-    if connection.vendor == "postgresql":
-        return expression.as_postgresql(None, connection)
-    return expression.as_sql(None, connection)

@@ -11,6 +11,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import nullcontext
 from functools import partial
 from typing import Any, Final
+from uuid import UUID
 
 from django.db import connections, transaction
 
@@ -18,8 +19,10 @@ from container_manager import signals
 from container_manager.arriving import insert_jobs
 from container_manager.journal import append_events
 from container_manager.moving import Move, Opening, PartlyMovedError, Subject, Tables
+from container_manager.picking import pick
 from container_manager.sql.clock import DatabaseNow
 from container_manager.sql.conflicts import retry_on_conflict
+from container_manager.sql.statements import Statement
 from container_manager.states import ACTIVE, TERMINAL, TRANSITIONS, Hold, Status, Verb, sources_of
 
 __all__ = [
@@ -33,6 +36,7 @@ __all__ = [
     "insert_queued",
     "record",
     "transition",
+    "transition_first",
 ]
 
 SYSTEM: Final = "system"
@@ -118,6 +122,34 @@ def transition(
     if moved:
         _announce(tables, using, moved, verb=verb, status=to, actor=actor, message=message)
     return moved
+
+
+def transition_first(
+    tables: Tables,
+    using: str,
+    wanted: Statement,
+    *,
+    order: str,
+    to: Status,
+    verb: Verb,
+    values: Mapping[str, Any],
+    opening: Opening,
+    actor: str,
+    data: Mapping[str, Any] | None = None,
+) -> list[tuple[Any, UUID]]:
+    """
+    PostgreSQL: the jobs that ``wanted`` selects and locks have gone to ``to``, in the caller's transaction.
+
+    As by ``transition``, but ``wanted`` sees to it that they may. Returns what ``pick`` does.
+    """
+    event = {"verb": verb, "actor": actor, "message": "", "data": data}
+    written = {**implied(to), **values}
+    picked = pick(tables, using, wanted, order=order, written=written, event=event, opening=opening)
+    moved = [Subject(job.pk, job.attempt) for job, _ in picked]
+    if moved:
+        _follow(_followers_of(verb), using, moved, verb)
+        _announce(tables, using, moved, verb=verb, status=to, actor=actor, message="")
+    return picked
 
 
 def follow(follower: Follower, wants: Callable[[Verb], bool] = lambda verb: True) -> None:

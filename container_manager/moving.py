@@ -16,7 +16,8 @@ from django.db import connections, models, transaction
 from container_manager.journal import append_events, events_from, insertion, rows_of
 from container_manager.sql.anyof import AnyOf
 from container_manager.sql.arrays import array_of_ids
-from container_manager.sql.columns import Statement
+from container_manager.sql.rowvalues import RowValues
+from container_manager.sql.statements import Statement
 from container_manager.sql.updates import conditions_of, update
 from container_manager.wakeup import woken
 
@@ -44,10 +45,14 @@ class Subject(NamedTuple):
 
 
 class Opening(NamedTuple):
-    """The attempts that a claim opens: ``template`` has what they share, ``ids`` the id of each by its job's."""
+    """
+    The attempts that a claim opens: ``template`` has what they share, ``ids`` the id of each.
+
+    By its job's, or as many as may be needed for jobs that are not known yet: only PostgreSQL can do that.
+    """
 
     template: models.Model
-    ids: Mapping[UUID, UUID]
+    ids: Mapping[UUID, UUID] | Sequence[UUID]
 
     def insertion(self, source: str, using: str) -> Statement:
         """Their INSERT from the rows of jobs that ``source`` has."""
@@ -55,8 +60,14 @@ class Opening(NamedTuple):
         fields = [field for field in self.template._meta.concrete_fields if field.name not in own]
         shared = {field.name: getattr(self.template, field.attname) for field in fields}
         return insertion(
-            type(self.template), source, connections[using], copied=_COPIED, shared=shared, own={"id": self.ids}
+            type(self.template), source, connections[using], copied=_COPIED, shared=shared, own={"id": self._id(using)}
         )
+
+    def _id(self, using: str) -> Statement:
+        if isinstance(self.ids, Mapping):
+            sql, bound = RowValues(type(self.template), "id", self.ids).compiled(connections[using])
+            return sql, list(bound)
+        return "(%s::uuid[])[row_number() OVER ()]", [array_of_ids(self.ids)]
 
 
 class PartlyMovedError(Exception):
@@ -143,7 +154,7 @@ class Move:
         if self.attempt_values is not None and self.are_known:
             # The ids too: they lead to the index, whatever the planner expects of the moved rows.
             owned = ("active_job_id = ANY(%s::uuid[])", [ids])
-            moved = (f"active_job_id IN (SELECT id FROM {MOVED})", list[Any]())  # noqa: S608 - our own name
+            moved = (f"active_job_id IN (SELECT {MOVED}.id FROM {MOVED})", list[Any]())  # noqa: S608 - our own name
             yield "written", update(self.tables.attempts, self.attempt_values, [owned, moved], connection)
 
     def _make_in_steps(self, *, savepoint: bool) -> list[Subject]:

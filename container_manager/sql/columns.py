@@ -10,8 +10,6 @@ from typing import Any, Final, NamedTuple
 from django.db import models
 from django.db.backends.base.base import BaseDatabaseWrapper
 
-Statement = tuple[str, list[Any]]
-"""SQL and what is bound in it."""
 _PLAIN: Final = re.compile(r"[\w ]*")
 """Text that needs no escape anywhere."""
 

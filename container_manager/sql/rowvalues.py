@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
+from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.models import Expression, Model
 
 
@@ -24,6 +25,10 @@ class RowValues(Expression):
         field = next(field for field in model._meta.concrete_fields if field.name == column)
         super().__init__(output_field=field)
         self._key, self._field, self._values, self._is_total = model._meta.pk, field, values, is_total
+
+    def compiled(self, connection: BaseDatabaseWrapper) -> tuple[str, tuple[Any, ...]]:
+        """Its SQL, outside of any query."""
+        return (self.as_postgresql if connection.vendor == "postgresql" else self.as_sql)(None, connection)
 
     def as_sql(self, compiler: Any, connection: Any) -> tuple[str, tuple[Any, ...]]:
         parameters: list[Any] = []

@@ -8,14 +8,16 @@ from typing import Any
 from django.core.exceptions import EmptyResultSet
 from django.db import connections, models
 
-Scalar = tuple[str, list[Any]]
+from container_manager.sql.statements import Statement, compiled
+
+Scalar = Statement
 """An SQL expression and what is bound in it."""
 
 
 def count_of(rows: models.QuerySet[Any]) -> Scalar:
     """How many ``rows`` there are, from an index alone where one has them."""
     try:
-        sql, bound = _compiled(rows.query.exists(limit=False), rows.db)
+        sql, bound = compiled(rows.query.exists(limit=False), rows.db)
     except EmptyResultSet:
         return "0", []
     return f"(SELECT COUNT(*) FROM ({sql}) AS counted)", bound  # noqa: S608 - compiled
@@ -29,15 +31,15 @@ def is_any_of(rows: models.QuerySet[Any]) -> Scalar:
     many soon, wherever it begins to read the table, and reads all that has ended before.
     """
     if rows.query.order_by:
-        sql, bound = _compiled(rows.values_list("pk")[:1].query, rows.db)
+        sql, bound = compiled(rows.values_list("pk")[:1].query, rows.db)
         return f"(({sql}) IS NOT NULL)", bound
-    sql, bound = _compiled(rows.query.exists(), rows.db)
+    sql, bound = compiled(rows.query.exists(), rows.db)
     return f"EXISTS ({sql})", bound
 
 
 def first_of(rows: models.QuerySet[Any], column: str) -> Scalar:
     """The lowest value of ``column``; NULL without rows."""
-    sql, bound = _compiled(rows.order_by(column).values_list(column)[:1].query, rows.db)
+    sql, bound = compiled(rows.order_by(column).values_list(column)[:1].query, rows.db)
     return f"({sql})", bound
 
 
@@ -51,8 +53,3 @@ def ask(parts: Sequence[Scalar], using: str) -> tuple[Any, ...]:
 def asking(parts: Sequence[Scalar]) -> Scalar:
     """The statement that asks all of ``parts``."""
     return f"SELECT {', '.join(sql for sql, _ in parts)}", [value for _, bound in parts for value in bound]
-
-
-def _compiled(query: Any, using: str) -> Scalar:
-    sql, bound = query.get_compiler(using).as_sql()
-    return sql, list(bound)

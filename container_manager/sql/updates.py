@@ -14,7 +14,8 @@ from django.db import models
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.models.sql import UpdateQuery
 
-from container_manager.sql.columns import Column, Statement, columns_of
+from container_manager.sql.columns import Column, columns_of
+from container_manager.sql.statements import Statement
 
 _OPERATORS: Final = {"": "=", "lte": "<="}
 

@@ -42,7 +42,7 @@ def rows_locked() -> list[int]:
 def test_a_claim_locks_only_the_rows_it_takes(host: ExecutorHost, monkeypatch: pytest.MonkeyPatch) -> None:
     queued = set(ContainerJob.objects.filter(status=Status.QUEUED).values_list("pk", flat=True))
     neighbour = claiming.ready_jobs("default", "default")[TAKEN]
-    take, free, locked = claiming._take, set(), []
+    take, free, locked = claiming._claims_of, set(), []
     other = connections["default"].copy()
 
     def take_and_look(*arguments: Any) -> Any:
@@ -59,7 +59,7 @@ def test_a_claim_locks_only_the_rows_it_takes(host: ExecutorHost, monkeypatch: p
                 _insert_like(other, neighbour, priority)
         return claims
 
-    monkeypatch.setattr(claiming, "_take", take_and_look)
+    monkeypatch.setattr(claiming, "_claims_of", take_and_look)
     try:
         claims = claiming.claim(host, uuid7(), queue="default", limit=TAKEN, using="default")
     finally:

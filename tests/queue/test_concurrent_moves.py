@@ -157,16 +157,16 @@ def test_while_one_claim_is_open_another_host_takes_the_next_jobs(
     jobs = queue_manager.queue_jobs([ContainerJob(command="true") for _ in range(20)])
     has_written, may_commit = threading.Event(), threading.Event()
     slow, quick = uuid7(), uuid7()
-    take = claiming._take
+    take = claiming._claims_of
 
-    def take_and_wait(chosen: list[ContainerJob], at: ExecutorHost, worker: UUID, using: str) -> Any:
-        claims = take(chosen, at, worker, using)
+    def take_and_wait(taken: Any, at: ExecutorHost, worker: UUID) -> Any:
+        claims = take(taken, at, worker)
         if worker == slow:
             has_written.set()
             assert may_commit.wait(timeout=30)
         return claims
 
-    monkeypatch.setattr(claiming, "_take", take_and_wait)
+    monkeypatch.setattr(claiming, "_claims_of", take_and_wait)
     with ThreadPoolExecutor(1) as thread:
 
         def claim_slowly() -> list[UUID]:
