@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
+from functools import lru_cache
 from operator import attrgetter
 from typing import Any, Final
 
@@ -14,7 +15,7 @@ from django.db.models.signals import post_save, pre_save
 from container_manager.journal import append_events, events_from
 from container_manager.moving import Subject, Tables
 from container_manager.sql.arrays import array_of
-from container_manager.sql.columns import Column, columns_of, say
+from container_manager.sql.columns import Column, columns_of, own_of, say
 from container_manager.sql.statements import Statement
 from container_manager.wakeup import woken
 
@@ -58,11 +59,29 @@ def insert_jobs(tables: Tables, jobs: Sequence[Any], using: str, event: Mapping[
 def _insert_at_once(tables: Tables, jobs: Sequence[Any], using: str, event: Mapping[str, Any]) -> None:
     """PostgreSQL: rows, events and the notification in one statement, atomic by itself."""
     connection = connections[using]
-    rows, bound = _insertion(tables.jobs, jobs, connection)
+    rows, bound = _insertion_of_one(jobs[0], using) if len(jobs) == 1 else _insertion(tables.jobs, jobs, connection)
     events, more = events_from(tables.events, "arrived", connection, event)
-    statement = f"WITH arrived AS ({rows} RETURNING id, attempt, queue), noted AS ({events}) "
+    told = woken("arrived", is_one=len(jobs) == 1)
     with connection.cursor() as cursor:
-        cursor.execute(statement + woken("arrived"), [*bound, *more])
+        cursor.execute(
+            f"WITH arrived AS ({rows} RETURNING id, attempt, queue), noted AS ({events}) {told}", [*bound, *more]
+        )
+
+
+def _insertion_of_one(row: models.Model, using: str) -> Statement:
+    connection = connections[using]
+    own = own_of(zip(columns_of(type(row), connection).values(), _values_of(type(row))(row), strict=True))
+    sql = _sql_of_one(type(row), using, tuple([column.field.name for column, _ in own]))
+    return sql, [column.bind(value, connection) for column, value in own]
+
+
+@lru_cache(maxsize=512)
+def _sql_of_one(model: type[models.Model], using: str, own: tuple[str, ...]) -> str:
+    """In VALUES constants are of their columns' types; in a SELECT each would be a cast."""
+    connection = connections[using]
+    names, values = say(columns_of(model, connection).values(), own, is_selected=False)
+    table = connection.ops.quote_name(model._meta.db_table)
+    return f"INSERT INTO {table} ({', '.join(names)}) VALUES ({', '.join(values)})"  # noqa: S608 - our own names
 
 
 def _insertion(model: type[models.Model], rows: Sequence[models.Model], connection: BaseDatabaseWrapper) -> Statement:
@@ -73,26 +92,27 @@ def _insertion(model: type[models.Model], rows: Sequence[models.Model], connecti
     """
     shared: list[tuple[Column, Any]] = []
     own: list[tuple[Column, Sequence[Any]]] = []
-    for column, values in zip(columns_of(model, connection).values(), _by_column(rows, model), strict=True):
+    by_column = zip(*map(_values_of(model), rows), strict=True)
+    for column, values in zip(columns_of(model, connection).values(), by_column, strict=True):
         if values.count(values[0]) < len(values):
             own.append((column, values))
         else:
             shared.append((column, values[0]))
-    # A single row's constants are of their columns' types in VALUES; in a SELECT each would be a cast.
-    names, selected, bound = say(shared, connection, is_selected=len(rows) > 1)
-    target = f"INSERT INTO {connection.ops.quote_name(model._meta.db_table)}"
-    if len(rows) == 1:
-        return f"{target} ({', '.join(names)}) VALUES ({', '.join(selected)})", bound
+    bound = own_of(shared)
+    names, selected = say([column for column, _ in shared], {column.field.name for column, _ in bound})
     numbered = [f"own{number}" for number in range(len(own))]
     arrays = ", ".join(f"%s{column.cast}[]" for column, _ in own)
     columns = ", ".join([*names, *(column.name for column, _ in own)])
-    source = f"unnest({arrays}) AS own ({', '.join(numbered)})"
-    bound += [array_of(column.field, values, connection) for column, values in own]
-    statement = f"{target} ({columns}) SELECT {', '.join([*selected, *numbered])} FROM {source}"  # noqa: S608 - our own
-    return statement, bound
+    table = connection.ops.quote_name(model._meta.db_table)
+    statement = (
+        f"INSERT INTO {table} ({columns}) SELECT {', '.join([*selected, *numbered])} "  # noqa: S608 - our own names
+        f"FROM unnest({arrays}) AS own ({', '.join(numbered)})"
+    )
+    parameters = [column.bind(value, connection) for column, value in bound]
+    return statement, [*parameters, *(array_of(column.field, values, connection) for column, values in own)]
 
 
-def _by_column(rows: Sequence[models.Model], model: type[models.Model]) -> Iterable[tuple[Any, ...]]:
-    """For each column of ``model`` the values of ``rows``."""
-    values_of = attrgetter(*(field.attname for field in model._meta.concrete_fields))
-    return zip(*map(values_of, rows), strict=True)
+@lru_cache
+def _values_of(model: type[models.Model]) -> Callable[[models.Model], tuple[Any, ...]]:
+    """What reads the value of every column of a row."""
+    return attrgetter(*(field.attname for field in model._meta.concrete_fields))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from typing import Any
 from uuid import UUID
 
@@ -10,7 +11,7 @@ from django.db import connections, models
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.utils import timezone
 
-from container_manager.sql.columns import columns_of, say
+from container_manager.sql.columns import columns_of, own_of, say
 from container_manager.sql.statements import Statement
 
 
@@ -21,27 +22,43 @@ def insertion(
     *,
     copied: Mapping[str, str],
     shared: Mapping[str, Any],
-    own: Mapping[str, Statement] | None = None,
+    each: Mapping[str, Statement] | None = None,
 ) -> Statement:
     """
     A row of ``model`` for each row of ``source``, which has the columns of jobs.
 
-    ``copied``: field <- column of the source; ``shared``: field <- the value of all; ``own``:
+    ``copied``: field <- column of the source; ``shared``: field <- the value of all; ``each``:
     field <- what gives the value of each. A thousand rows cost a thousand bound ids, not
     ten thousand values. Written as SQL: these rows are a large part of what a job costs.
     """
     columns = columns_of(model, connection)
-    quote = connection.ops.quote_name
-    said = say(((columns[name], value) for name, value in shared.items()), connection)
-    names = [*(columns[name].name for name in copied), *said.names]
-    selected = [*map(quote, copied.values()), *said.values]
-    bound = said.bound
-    for name, (expression, parameters) in (own or {}).items():
-        names.append(columns[name].name)
-        selected.append(expression)
-        bound += parameters
+    each = each or {}
+    own = own_of((columns[name], value) for name, value in shared.items())
+    sql = _sql(
+        model, connection.alias, source, tuple(copied.items()), tuple(shared),
+        tuple([column.field.name for column, _ in own]), tuple([(name, part) for name, (part, _) in each.items()]),
+    )  # fmt: skip
+    bound = [column.bind(value, connection) for column, value in own]
+    return sql, [*bound, *(parameter for _, parameters in each.values() for parameter in parameters)]
+
+
+@lru_cache(maxsize=512)
+def _sql(
+    model: type[models.Model],
+    using: str,
+    source: str,
+    copied: tuple[tuple[str, str], ...],
+    shared: tuple[str, ...],
+    own: tuple[str, ...],
+    each: tuple[tuple[str, str], ...],
+) -> str:
+    connection = connections[using]
+    columns, quote = columns_of(model, connection), connection.ops.quote_name
+    said = say([columns[name] for name in shared], own)
+    names = [columns[name].name for name, _ in copied] + said.names + [columns[name].name for name, _ in each]
+    selected = [quote(column) for _, column in copied] + said.values + [part for _, part in each]
     target = quote(model._meta.db_table)
-    return f"INSERT INTO {target} ({', '.join(names)}) SELECT {', '.join(selected)} FROM {source}", bound  # noqa: S608 - our own names
+    return f"INSERT INTO {target} ({', '.join(names)}) SELECT {', '.join(selected)} FROM {source}"  # noqa: S608 - our own names
 
 
 def rows_of(jobs: type[models.Model], ids: Sequence[UUID], connection: BaseDatabaseWrapper) -> Statement:

@@ -60,7 +60,7 @@ class Opening(NamedTuple):
         fields = [field for field in self.template._meta.concrete_fields if field.name not in own]
         shared = {field.name: getattr(self.template, field.attname) for field in fields}
         return insertion(
-            type(self.template), source, connections[using], copied=_COPIED, shared=shared, own={"id": self._id(using)}
+            type(self.template), source, connections[using], copied=_COPIED, shared=shared, each={"id": self._id(using)}
         )
 
     def _id(self, using: str) -> Statement:

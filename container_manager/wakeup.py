@@ -19,14 +19,17 @@ STOPS: Final = "container_manager_stops"
 """The channel on which an attempt was asked to stop; the payload is the worker that owns it."""
 
 
-def woken(source: str) -> str:
+def woken(source: str, *, is_one: bool = False) -> str:
     """
     A query that notifies the listeners of each queue in ``source``, if ``NOTIFY`` is on; its one row is ``told``.
 
-    ``source`` has the column ``queue``. To be selected from: PostgreSQL leaves out what nobody reads.
+    ``source`` has the column ``queue``, and only one row if ``is_one``. To be selected from: PostgreSQL leaves
+    out what nobody reads.
     """
     if not conf.get("NOTIFY"):
         return "SELECT 0 AS told"
+    if is_one:
+        return f"SELECT pg_notify('{ARRIVALS}', queue)::text AS told FROM {source}"  # noqa: S608 - our own names
     queues = f"(SELECT DISTINCT queue FROM {source}) AS arrived_in"  # noqa: S608 - our own names
     return f"SELECT count(pg_notify('{ARRIVALS}', queue)) AS told FROM {queues}"  # noqa: S608 - our own names
 

@@ -145,9 +145,9 @@ def _put(job: ContainerJob, using: str, *, actor: str) -> None:
         job.mark_as_queued(priority=job.priority, actor=actor, **traced(job))
         return
     before = job.status, job.queued_at
-    rows, key = ContainerJob.objects.using(using), job.unique_key
+    key = job.unique_key
     try:
-        with naming_the_holder(rows, [key]) if key is not None else nullcontext():
+        with nullcontext() if key is None else naming_the_holder(ContainerJob.objects.using(using), [key]):
             job.status, job.queued_at = Status.QUEUED, timezone.now()
             lifecycle.insert_queued(TABLES, using, [job], actor=actor)
     except (IntegrityError, DuplicateJobError):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any, Final, NamedTuple
 
 from django.db import models
@@ -18,32 +18,29 @@ class Column(NamedTuple):
     """
     A column of a model and its name, quoted.
 
-    ``cast`` is what a SELECT needs after a value of it; ``literal`` is ``default`` as SQL, ``None`` = bind that too.
+    ``cast`` is what a SELECT needs after a value of it. ``implied`` is what a new row usually has: ``literal`` says it
+    in SQL, and ``None`` there that nothing need be said of the column.
     """
 
     field: models.Field[Any, Any]
     name: str
     cast: str
-    default: Any
+    implied: Any
     literal: str | None
 
-    def is_left_out(self, value: Any) -> bool:
-        """Whether a row has ``value`` when nothing is said of this column."""
-        return value is None and self.field.null
-
-    def is_literal(self, value: Any) -> bool:
-        """Whether ``literal`` says ``value``."""
-        return self.literal is not None and bool(value == self.default)
+    def bind(self, value: Any, connection: BaseDatabaseWrapper) -> Any:
+        """``value`` as the driver takes it."""
+        return self.field.get_db_prep_save(value, connection)
 
 
 class Said(NamedTuple):
-    """Part of an INSERT: the names of columns, the SQL of the value of each, and what is bound in it, in order."""
+    """Part of an INSERT: the names of columns, and the SQL of the value of each."""
 
     names: list[str]
     values: list[str]
-    bound: list[Any]
 
 
+_NOTHING: Final = object()
 _known: dict[tuple[type[models.Model], str], dict[str, Column]] = {}
 
 
@@ -55,17 +52,25 @@ def columns_of(model: type[models.Model], connection: BaseDatabaseWrapper) -> Ma
     return _known[key]
 
 
-def say(pairs: Iterable[tuple[Column, Any]], connection: BaseDatabaseWrapper, *, is_selected: bool = True) -> Said:
-    """What is to be said of columns that have these values, in a SELECT or else in VALUES."""
-    said = Said([], [], [])
-    for column, value in pairs:
-        if column.is_left_out(value):
-            continue
-        sql = "%s"
-        if column.is_literal(value):
-            sql = str(column.literal)
+def own_of(pairs: Iterable[tuple[Column, Any]]) -> list[tuple[Column, Any]]:
+    """Those of the columns that have another value than the implied one: all that has to be bound."""
+    return [(column, value) for column, value in pairs if value is not column.implied and value != column.implied]
+
+
+def say(columns: Iterable[Column], own: Collection[str], *, is_selected: bool = True) -> Said:
+    """
+    How an INSERT says ``columns``, in a SELECT or else in VALUES: those named in ``own`` with something bound.
+
+    The same for all rows of which that can be said: it is worked out once.
+    """
+    said = Said([], [])
+    for column in columns:
+        if column.field.name in own:
+            sql = "%s"
+        elif column.literal is not None:
+            sql = column.literal
         else:
-            said.bound.append(column.field.get_db_prep_save(value, connection))
+            continue
         said.names.append(column.name)
         said.values.append(sql + column.cast if is_selected else sql)
     return said
@@ -74,13 +79,15 @@ def say(pairs: Iterable[tuple[Column, Any]], connection: BaseDatabaseWrapper, *,
 def _column(field: models.Field[Any, Any], connection: BaseDatabaseWrapper) -> Column:
     # PostgreSQL takes a bare NULL or string of a SELECT for text.
     cast = f"::{field.db_type(connection)}" if connection.vendor == "postgresql" else ""
-    default, literal = _default_of(field)
+    implied, literal = _implied(field)
     name = connection.ops.quote_name(str(field.column))
-    return Column(field, name, cast, default, literal)
+    return Column(field, name, cast, implied, literal)
 
 
-def _default_of(field: models.Field[Any, Any]) -> tuple[Any, str | None]:
+def _implied(field: models.Field[Any, Any]) -> tuple[Any, str | None]:
     """The constant that a new row has, and its SQL, where it looks the same on every database."""
+    if field.null and not field.has_default():
+        return None, None
     if isinstance(field, models.JSONField) and field.default in (dict, str):
         value = field.default()
         return value, f"'{json.dumps(value)}'"
@@ -89,4 +96,4 @@ def _default_of(field: models.Field[Any, Any]) -> tuple[Any, str | None]:
         return value, str(value)
     if isinstance(field, models.CharField | models.TextField) and isinstance(value, str) and _PLAIN.fullmatch(value):
         return value, f"'{value}'"
-    return value, None
+    return _NOTHING, None

@@ -63,6 +63,6 @@ def _value(column: Column, value: Any, model: type[models.Model], connection: Ba
         resolved = value.resolve_expression(query, allow_joins=False, for_save=True)
         sql, parameters = query.get_compiler(connection=connection).compile(resolved)
         return sql, list(parameters)
-    if column.is_literal(value):
-        return str(column.literal), []
-    return "%s", [column.field.get_db_prep_save(value, connection)]
+    if column.literal is not None and value == column.implied:
+        return column.literal, []
+    return "%s", [column.bind(value, connection)]
