@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from uuid import UUID
 
-from container_manager import claiming, services, turns
+from container_manager import claiming, due, services, turns
 from container_manager.exceptions import ConfigurationError, ExecutorError
 from container_manager.executors import Executor
 from container_manager.executors.fake import FakeEngine, Script
@@ -41,7 +41,7 @@ class Running:
         holds = [Hold.BACKOFF, Hold.SCHEDULE] if scheduled else [Hold.BACKOFF]
         jobs = ContainerJob.objects.using(self._using).filter(status=Status.QUEUED, hold__in=holds)
         jobs.update(hold_until=DatabaseNow())
-        while claiming.promote(self._using):
+        while due.promote(self._using):
             pass
         turns.admit(self._using)
 

@@ -9,7 +9,7 @@ from typing import Final
 
 from django.db import connections
 
-from container_manager import batches, claiming, lanes, turns
+from container_manager import batches, claiming, due, lanes, turns
 from container_manager.handlers import delivery
 from container_manager.models import JobAttempt
 from container_manager.sql.clock import NOW_SQL, aware
@@ -57,17 +57,17 @@ class AgendaReader:
         found = dict(zip(_ALWAYS, row, strict=False))
         flags = row[len(_ALWAYS) :]
         now = aware(found["now"])
-        due = {name: aware(found[name]) for name in ("promotion", "expiry", "call") if found[name] is not None}
+        moments = {name: aware(found[name]) for name in ("promotion", "expiry", "call") if found[name] is not None}
         return Agenda(
             ready=frozenset(queue for queue, is_ready in zip(queues, flags, strict=False) if is_ready),
-            is_promotion_due=_is_past(due.get("promotion"), now),
-            is_expiry_due=_is_past(due.get("expiry"), now),
-            is_call_due=_is_past(due.get("call"), now),
+            is_promotion_due=_is_past(moments.get("promotion"), now),
+            is_expiry_due=_is_past(moments.get("expiry"), now),
+            is_call_due=_is_past(moments.get("call"), now),
             are_jobs_waiting=bool(found["waiting"]),
             are_places_left=bool(found["left"]),
             is_batch_ended=bool(found["ended"]),
             is_attempt_open=any(flags[len(queues) :]),
-            next_due_seconds=min(((at - now).total_seconds() for at in due.values() if at > now), default=None),
+            next_due_seconds=min(((at - now).total_seconds() for at in moments.values() if at > now), default=None),
         )
 
     def _compile(self, queues: Sequence[str], hosts: Sequence[int]) -> Scalar:
@@ -76,8 +76,8 @@ class AgendaReader:
         return asking(
             [
                 (NOW_SQL[connections[using].vendor], []),
-                first_of(claiming.held(using), "hold_until"),
-                first_of(claiming.expiring(using), "expires_at"),
+                first_of(due.held(using), "hold_until"),
+                first_of(due.expiring(using), "expires_at"),
                 first_of(delivery.waiting(using), "next_try_at"),
                 is_any_of(turns.waiting(using)),
                 is_any_of(lanes.left(using)),

@@ -13,7 +13,7 @@ from typing import Final
 from django.db import close_old_connections, connections, reset_queries
 from uuid_utils.compat import uuid7
 
-from container_manager import batches, claiming, conf
+from container_manager import batches, conf, due
 from container_manager.handlers import delivery
 from container_manager.models import ContainerJob, Installation, JobAttempt
 from container_manager.models.job_queryset import JobQuerySet
@@ -192,7 +192,7 @@ class WorkerLoop:
         promoted = self._promote() if agenda.is_promotion_due else 0
         done = promoted
         if agenda.is_expiry_due:
-            done += claiming.expire(self.using)
+            done += due.expire(self.using)
         if self._is_in_place:
             done += self._claimer.claim(agenda)
             if agenda.is_batch_ended:
@@ -222,10 +222,10 @@ class WorkerLoop:
         self._heartbeat.serve(self._fleet.host_ids)
 
     def _promote(self) -> int:
-        total = promoted = claiming.promote(self.using)
-        while promoted == claiming.PROMOTE_LIMIT:
+        total = promoted = due.promote(self.using)
+        while promoted == due.AT_ONCE:
             self._heartbeat.tick()
-            promoted = claiming.promote(self.using)
+            promoted = due.promote(self.using)
             total += promoted
         return total
 

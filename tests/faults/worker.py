@@ -62,7 +62,7 @@ def _while_reading(stream: type[CountedStream], die: Callable[[], None]) -> type
 
 
 POINTS: Final[dict[str, tuple[Any, str, Callable[..., Any]]]] = {
-    "inside_claim": (claiming, "_take", _before),
+    "inside_claim": (claiming, "_claims_of", _before),
     "after_claim": (claiming, "claim", _after),
     "before_create": (launching, "create", _before),
     "after_create": (launching, "create", _after),

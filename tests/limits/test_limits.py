@@ -13,7 +13,7 @@ from django.db import connections
 from django.test import override_settings
 from django.utils import timezone
 
-from container_manager import claiming, queue_manager, turns
+from container_manager import due, queue_manager, turns
 from container_manager.checks import check_settings
 from container_manager.exceptions import JobValidationError
 from container_manager.executors.fake import Script
@@ -125,7 +125,7 @@ def test_a_scheduled_or_backing_off_job_takes_no_place(hands: Hands) -> None:
     [job] = queue(1, tenant="acme")
     assert hands.take(limit=10) == [job]
     ContainerJob.objects.filter(pk=late.pk).update(hold_until=timezone.now() - timedelta(hours=1), scheduled_for=None)
-    claiming.promote("default")
+    due.promote("default")
     assert ContainerJob.objects.get(pk=late.pk).hold == Hold.LIMIT
     assert hands.take(limit=10) == []
     hands.end(job)
@@ -157,7 +157,7 @@ def test_a_rerun_waits_for_a_place_again(hands: Hands) -> None:
     finishing.finish([finishing.Ending(claim=claim, outcome=Outcome.APP_ERROR, exit_code=1)], "default")
     assert hands.take(limit=10) == [other]
     ContainerJob.objects.filter(pk=job.pk).update(hold_until=timezone.now() - timedelta(hours=1))
-    claiming.promote("default")
+    due.promote("default")
     assert hands.take(limit=10) == []
     hands.end(other)
     assert hands.take(limit=10) == [job]

@@ -9,7 +9,7 @@ from django.test import Client
 from django.urls import reverse
 from uuid_utils.compat import uuid7
 
-from container_manager import claiming, queue_manager
+from container_manager import claiming, due, queue_manager
 from container_manager.admin.jobs.paging import Key
 from container_manager.admin.jobs.tabs import COUNTED
 from container_manager.models import ContainerJob, ExecutorHost
@@ -64,14 +64,14 @@ def test_a_workers_look_reads_the_heads(deep_host: ExecutorHost) -> None:
 
 def test_a_promotion_reads_what_is_due(deep_host: ExecutorHost) -> None:
     with explained() as plans:
-        assert claiming.promote("default", limit=BATCH) == BATCH
+        assert due.promote("default", limit=BATCH) == BATCH
     assert using(plans, "cm_job_due") >= 1
     assert_proportional(plans, BATCH)
 
 
 def test_an_expiry_reads_what_is_overdue(deep_host: ExecutorHost) -> None:
     with explained() as plans:
-        assert claiming.expire("default", limit=BATCH) == BATCH
+        assert due.expire("default", limit=BATCH) == BATCH
     assert using(plans, "cm_job_expires") >= 1
     assert_proportional(plans, BATCH)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from uuid_utils.compat import uuid7
 
-from container_manager import claiming
+from container_manager import claiming, due
 from container_manager.executors.fake import FakeEngine, Script
 from container_manager.models import ExecutorHost, JobAttempt
 from container_manager.specs import JobSpec
@@ -38,4 +38,4 @@ def test_no_statement_of_a_worker_reads_more_than_its_batch(host: ExecutorHost, 
     assert not JobAttempt.objects.filter(worker=dead).exists(), "they were taken over"
     assert using(plans, "cm_job_ready") >= 1
     assert using(plans, "cm_attempt_host") >= 1
-    assert_proportional(plans, claiming.PROMOTE_LIMIT)
+    assert_proportional(plans, due.AT_ONCE)

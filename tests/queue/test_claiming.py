@@ -11,7 +11,7 @@ from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 from uuid_utils.compat import uuid7
 
-from container_manager import claiming, queue_manager
+from container_manager import claiming, due, queue_manager
 from container_manager.claiming import STARVATION_LIMIT
 from container_manager.executors.fake import FakeEngine
 from container_manager.models import ContainerJob, ExecutorHost, JobAttempt
@@ -145,21 +145,21 @@ def test_queues_are_served_by_the_hosts_that_list_them_and_a_host_by_its_own(hos
 
 def test_promotion_makes_due_jobs_ready_and_leaves_the_others(host: ExecutorHost, worker: UUID) -> None:
     soon = timezone.now() + timedelta(hours=1)
-    due, not_due = (queue_manager.queue_job(ContainerJob(command="true"), schedule_for=soon) for _ in range(2))
-    assert claiming.promote("default") == 0
-    ContainerJob.objects.filter(pk=due.pk).update(hold_until=timezone.now() - timedelta(seconds=1))
-    assert claiming.promote("default") == 1
-    assert [claimed.job for claimed in claim(host, worker)] == [due]
-    not_due.refresh_from_db()
-    assert (not_due.hold, not_due.scheduled_for) == (Hold.SCHEDULE, soon)
+    first, second = (queue_manager.queue_job(ContainerJob(command="true"), schedule_for=soon) for _ in range(2))
+    assert due.promote("default") == 0
+    ContainerJob.objects.filter(pk=first.pk).update(hold_until=timezone.now() - timedelta(seconds=1))
+    assert due.promote("default") == 1
+    assert [claimed.job for claimed in claim(host, worker)] == [first]
+    second.refresh_from_db()
+    assert (second.hold, second.scheduled_for) == (Hold.SCHEDULE, soon)
 
 
 def test_a_job_that_waited_too_long_in_the_queue_has_failed(host: ExecutorHost, worker: UUID) -> None:
     job = queue_manager.create_and_queue(command="true", queue_timeout_seconds=60)
     patient = queue_manager.create_and_queue(command="true")
-    assert claiming.expire("default") == 0
+    assert due.expire("default") == 0
     ContainerJob.objects.filter(pk=job.pk).update(expires_at=timezone.now() - timedelta(seconds=1))
-    assert claiming.expire("default") == 1
+    assert due.expire("default") == 1
     job.refresh_from_db()
     assert (job.status, job.outcome, job.launched_at) == (Status.FAILED, Outcome.TIMEOUT, None)
     assert [claimed.job for claimed in claim(host, worker)] == [patient]
@@ -180,10 +180,10 @@ def test_the_databases_clock_is_utc_whatever_the_sessions_zone(host: ExecutorHos
         if connection.vendor in shifted:
             with connection.cursor() as cursor:
                 cursor.execute(shifted[connection.vendor])
-        due = queue_manager.queue_job(ContainerJob(command="true"), schedule_for=timezone.now() + timedelta(hours=1))
-        assert claiming.promote("default") == 0, "an hour ahead is not due, in any zone"
-        ContainerJob.objects.filter(pk=due.pk).update(hold_until=timezone.now() - timedelta(minutes=1))
-        assert claiming.promote("default") == 1
+        later = queue_manager.queue_job(ContainerJob(command="true"), schedule_for=timezone.now() + timedelta(hours=1))
+        assert due.promote("default") == 0, "an hour ahead is not due, in any zone"
+        ContainerJob.objects.filter(pk=later.pk).update(hold_until=timezone.now() - timedelta(minutes=1))
+        assert due.promote("default") == 1
     finally:
         if connection.vendor == "mysql":
             with connection.cursor() as cursor:

@@ -12,7 +12,7 @@ from django.conf import settings
 from django.db import connection, transaction
 from django.utils import timezone
 
-from container_manager import claiming, queue_manager
+from container_manager import claiming, due, queue_manager
 from container_manager.models import ContainerJob, ExecutorHost, Worker
 from container_manager.sql.clock import DatabaseNow, database_now
 from container_manager.states import Hold, Status
@@ -86,7 +86,7 @@ def test_the_clock_is_right_where_every_connection_is_made_in_another_zone(
 def test_promotion_keeps_to_the_second_in_any_zone(zone: str, seconds: int) -> None:
     job = queue_manager.queue_job(ContainerJob(command="true"), schedule_for=timezone.now() + timedelta(hours=1))
     ContainerJob.objects.filter(pk=job.pk).update(hold_until=timezone.now() + seconds * SECOND)
-    assert claiming.promote("default") == (1 if seconds < 0 else 0)
+    assert due.promote("default") == (1 if seconds < 0 else 0)
     job.refresh_from_db()
     assert job.hold == (Hold.NONE if seconds < 0 else Hold.SCHEDULE)
 
@@ -98,7 +98,7 @@ def test_a_backoff_ends_when_it_says_in_any_zone(zone: str, host: ExecutorHost) 
     job.transition_to(Status.QUEUED, hold=Hold.BACKOFF, hold_until=DatabaseNow() + timedelta(seconds=20))
     assert job.hold_until is not None
     assert abs(job.hold_until - timezone.now() - 20 * SECOND) < 5 * SECOND
-    assert claiming.promote("default") == 0
+    assert due.promote("default") == 0
 
 
 def test_an_unhealthy_host_is_left_alone_until_its_time_in_any_zone(zone: str, host: ExecutorHost) -> None:
