@@ -214,8 +214,10 @@ def _named(host: ExecutorHost, job: ContainerJob) -> str:
 def _take_unseen(wanted: Statement, count: int, host: ExecutorHost, worker: UUID, using: str) -> list[Claim]:
     """PostgreSQL, where each of ``wanted`` fits: they are not read before they are taken."""
     ids, bound = wanted
+    # The limit is said, not bound: a planner that does not know it expects a tenth of the queue.
+    selection = f"{ids} LIMIT {count:d} FOR NO KEY UPDATE SKIP LOCKED"
     taken = lifecycle.transition_first(
-        TABLES, using, (f"{ids} LIMIT %s FOR NO KEY UPDATE SKIP LOCKED", [*bound, count]),
+        TABLES, using, (selection, bound),
         order="priority DESC, queued_at, id", to=Status.LAUNCHING, verb=Verb.CLAIM,
         values={"attempt": F("attempt") + 1, "worker": worker},
         opening=Opening(JobAttempt(host=host, worker=worker), [uuid7() for _ in range(count)]),
