@@ -74,9 +74,9 @@ def restore() -> None:
     """What was claimed is ready again."""
     with connection.cursor() as cursor:
         for statement in (
-            f"DELETE FROM {ATTEMPTS} WHERE active_job_id IS NOT NULL",  # noqa: S608
-            f"DELETE FROM {EVENTS} WHERE verb = 'claim'",  # noqa: S608
-            f"UPDATE {JOBS} SET status = 'queued', launched_at = NULL, worker = NULL, attempt = 0 "  # noqa: S608
+            f"DELETE FROM {ATTEMPTS} WHERE active_job_id IS NOT NULL",  # noqa: S608 - our own names
+            f"DELETE FROM {EVENTS} WHERE verb = 'claim'",  # noqa: S608 - our own names
+            f"UPDATE {JOBS} SET status = 'queued', launched_at = NULL, worker = NULL, attempt = 0 "  # noqa: S608 - our own names
             "WHERE status = 'launching'",
         ):
             cursor.execute(statement)
@@ -90,7 +90,7 @@ def _insert(
     values = ", ".join(expression for expression, _ in columns.values())
     bound = [value for _, values in columns.values() for value in values]
     statement = (
-        f"INSERT INTO {quote(table)} ({', '.join(map(quote, columns))}) "  # noqa: S608
+        f"INSERT INTO {quote(table)} ({', '.join(map(quote, columns))}) "  # noqa: S608 - our own names
         f"SELECT {values} FROM {NUMBERS[connection.vendor]}"
     )
     with connection.cursor() as cursor:

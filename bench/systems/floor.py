@@ -27,7 +27,7 @@ from container_manager.states import TERMINAL, Verb
 IN_HAND = 100
 
 QUEUE: Final = (
-    f"UPDATE {JOBS} SET status = 'queued', queued_at = statement_timestamp() "  # noqa: S608
+    f"UPDATE {JOBS} SET status = 'queued', queued_at = statement_timestamp() "  # noqa: S608 - our own names
     "WHERE id = %s AND status = 'pending' AND attempt = 0"
 )
 PICK: Final = f"""
@@ -38,21 +38,21 @@ WITH pick AS MATERIALIZED (
 UPDATE {JOBS} AS job SET status = 'launching', hold_until = NULL, hold_reason = '', expires_at = NULL,
     launched_at = statement_timestamp(), attempt = attempt + 1, worker = %s
 FROM pick WHERE job.id = pick.id RETURNING job.id, job.attempt
-"""  # noqa: S608
+"""  # noqa: S608 - our own names
 EVENT: Final = f"""
 INSERT INTO {EVENTS} (job_id, attempt, at, verb, actor, message, data)
 SELECT id, attempt, statement_timestamp(), %s, %s, '', %s::jsonb FROM {JOBS} WHERE id = ANY(%s)
-"""  # noqa: S608
+"""  # noqa: S608 - our own names
 START: Final = (
-    f"UPDATE {JOBS} SET status = 'running', started_at = statement_timestamp() "  # noqa: S608
+    f"UPDATE {JOBS} SET status = 'running', started_at = statement_timestamp() "  # noqa: S608 - our own names
     "WHERE id = ANY(%s) AND status = 'launching' AND worker = %s",
-    f"UPDATE {ATTEMPTS} SET started_at = statement_timestamp(), execution_id = 'cm-' || job_id::text "  # noqa: S608
+    f"UPDATE {ATTEMPTS} SET started_at = statement_timestamp(), execution_id = 'cm-' || job_id::text "  # noqa: S608 - our own names
     "WHERE active_job_id = ANY(%s)",
 )
 END: Final = (
-    f"UPDATE {JOBS} SET status = 'completed', finished_at = statement_timestamp(), worker = NULL, "  # noqa: S608
+    f"UPDATE {JOBS} SET status = 'completed', finished_at = statement_timestamp(), worker = NULL, "  # noqa: S608 - our own names
     "exit_code = 0, outcome = 'ok' WHERE id = ANY(%s) AND status = 'running' AND worker = %s",
-    f"UPDATE {ATTEMPTS} SET finished_at = statement_timestamp(), engine_finished_at = statement_timestamp(), "  # noqa: S608
+    f"UPDATE {ATTEMPTS} SET finished_at = statement_timestamp(), engine_finished_at = statement_timestamp(), "  # noqa: S608 - our own names
     "worker = NULL, exit_code = 0, outcome = 'ok', active_job_id = NULL WHERE active_job_id = ANY(%s)",
 )
 

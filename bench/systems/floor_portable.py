@@ -75,7 +75,7 @@ def _claim(worker: UUID, template: dict[str, Any]) -> list[Any]:
     locking = " FOR UPDATE SKIP LOCKED" if connection.vendor != "sqlite" else ""
     with transaction.atomic(), connection.cursor() as cursor:
         cursor.execute(
-            f"SELECT id FROM {JOBS} WHERE queue = 'default' AND status = 'queued' AND hold = '' "  # noqa: S608
+            f"SELECT id FROM {JOBS} WHERE queue = 'default' AND status = 'queued' AND hold = '' "  # noqa: S608 - our own names
             f"ORDER BY priority DESC, queued_at, id LIMIT {IN_HAND}{locking}"
         )
         ids = [row[0] for row in cursor.fetchall()]
@@ -96,7 +96,7 @@ def _update(table: str, values: str, key: str, ids: list[Any]) -> None:
     with connection.cursor() as cursor:
         slots = ", ".join(["%s"] * len(ids))
         now = connection.ops.adapt_datetimefield_value(timezone.now())
-        cursor.execute(f"UPDATE {table} SET {values} WHERE {key} IN ({slots})", [now, *ids])  # noqa: S608
+        cursor.execute(f"UPDATE {table} SET {values} WHERE {key} IN ({slots})", [now, *ids])  # noqa: S608 - our own names
 
 
 def _record(verb: Verb, worker: UUID, ids: list[Any]) -> None:

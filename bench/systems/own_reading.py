@@ -24,7 +24,7 @@ BY_HAND = f"""
 SELECT count(*) FILTER (WHERE retry_count < max_retries), count(*) FILTER (WHERE scheduled_for > now()),
     (SELECT count(*) FROM {JOBS} WHERE status = 'running'), count(*) FILTER (WHERE retry_count >= max_retries)
 FROM {JOBS} WHERE status = 'queued'
-"""  # noqa: S608
+"""  # noqa: S608 - our own names
 
 
 def fill(_: StartLine, queued: int, finished: int) -> dict[str, Any]:
