@@ -53,6 +53,6 @@ def _settle_launches(runners: Sequence[HostRunner]) -> None:
 def _hand_over(worker: UUID, using: str) -> None:
     with transaction.atomic(using=using):
         ContainerJob.objects.using(using).filter(worker=worker, status=Status.RUNNING).update(worker=None)
-        JobAttempt.objects.using(using).filter(
-            worker=worker, active_job__isnull=False, active_job__status=Status.RUNNING
-        ).update(worker=None)
+        # Those of running jobs, by what their start wrote: to join the jobs is for no planner to get wrong.
+        started = JobAttempt.objects.using(using).filter(active_job__isnull=False, started_at__isnull=False)
+        started.filter(worker=worker).update(worker=None)
