@@ -10,10 +10,11 @@ from django.db import connection, transaction
 from django.db.models.signals import post_save
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
+from uuid_utils.compat import uuid7
 
-from container_manager import queue_manager
+from container_manager import claiming, queue_manager
 from container_manager.exceptions import DuplicateJobError
-from container_manager.models import ContainerJob, EnvironmentTemplate, JobEvent
+from container_manager.models import ContainerJob, EnvironmentTemplate, ExecutorHost, JobAttempt, JobEvent
 from container_manager.states import Hold, Status
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -42,6 +43,25 @@ def test_a_saved_job_is_queued_by_one_guarded_statement_on_postgresql() -> None:
     # The move, and the fresh look at its row.
     assert len(captured) <= (2 if connection.vendor == "postgresql" else 5)
     assert [event.verb for event in job.events.all()] == ["queue"]
+
+
+def test_a_claim_is_three_statements_on_postgresql_and_its_jobs_are_as_their_rows(host: ExecutorHost) -> None:
+    fields: list[dict[str, Any]] = [{"priority": 10}, {"labels": {"team": "é"}, "environment": {"A": "%s"}}, {}]
+    jobs = queue_manager.queue_jobs([ContainerJob(command=["echo", "a b"], **more) for more in fields])
+    with CaptureQueriesContext(connection) as captured:
+        claims = claiming.claim(host, uuid7(), queue="default", limit=2, using="default")
+    if connection.vendor == "postgresql":
+        assert len([query for query in captured if query["sql"] not in ("BEGIN", "COMMIT")]) == 3
+    assert [claim.job for claim in claims] == [jobs[1], jobs[2]], "best first"
+    for claim in claims:
+        attempt = JobAttempt.objects.get(pk=claim.attempt_id)
+        assert (attempt.job_id, attempt.number, attempt.worker) == (claim.job.pk, claim.number, claim.worker)
+        assert [event.verb for event in claim.job.events.all()] == ["queue", "claim"]
+        assert not claim.job.guarded_changes()
+        row = ContainerJob.objects.get(pk=claim.job.pk)
+        for field in ContainerJob._meta.concrete_fields:
+            if connection.vendor == "postgresql" or field.name != "launched_at":  # the database's clock
+                assert getattr(row, field.attname) == getattr(claim.job, field.attname), field.name
 
 
 def test_ten_thousand_jobs_are_queued_as_they_are_each_with_its_event() -> None:
