@@ -59,7 +59,9 @@ def insert_jobs(tables: Tables, jobs: Sequence[Any], using: str, event: Mapping[
 def _insert_at_once(tables: Tables, jobs: Sequence[Any], using: str, event: Mapping[str, Any]) -> None:
     """PostgreSQL: rows, events and the notification in one statement, atomic by itself."""
     connection = connections[using]
-    rows, bound = _insertion_of_one(jobs[0], using) if len(jobs) == 1 else _insertion(tables.jobs, jobs, connection)
+    rows, bound = (
+        _insertion_of_one(jobs[0], connection) if len(jobs) == 1 else _insertion(tables.jobs, jobs, connection)
+    )
     events, more = events_from(tables.events, "arrived", connection, event)
     told = woken("arrived", is_one=len(jobs) == 1)
     with connection.cursor() as cursor:
@@ -68,10 +70,9 @@ def _insert_at_once(tables: Tables, jobs: Sequence[Any], using: str, event: Mapp
         )
 
 
-def _insertion_of_one(row: models.Model, using: str) -> Statement:
-    connection = connections[using]
+def _insertion_of_one(row: models.Model, connection: BaseDatabaseWrapper) -> Statement:
     own = own_of(zip(columns_of(type(row), connection).values(), _values_of(type(row))(row), strict=True))
-    sql = _sql_of_one(type(row), using, tuple([column.field.name for column, _ in own]))
+    sql = _sql_of_one(type(row), connection.alias, tuple([column.field.name for column, _ in own]))
     return sql, [column.bind(value, connection) for column, value in own]
 
 

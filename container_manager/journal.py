@@ -34,31 +34,31 @@ def insertion(
     columns = columns_of(model, connection)
     each = each or {}
     own = own_of((columns[name], value) for name, value in shared.items())
-    sql = _sql(
-        model, connection.alias, source, tuple(copied.items()), tuple(shared),
-        tuple([column.field.name for column, _ in own]), tuple([(name, part) for name, (part, _) in each.items()]),
-    )  # fmt: skip
+    own_names = tuple([column.field.name for column, _ in own])
+    names, selected = _said(model, connection.alias, tuple(copied.items()), tuple(shared), own_names)
     bound = [column.bind(value, connection) for column, value in own]
-    return sql, [*bound, *(parameter for _, parameters in each.values() for parameter in parameters)]
+    for name, (part, parameters) in each.items():
+        names, selected = f"{names}, {columns[name].name}", f"{selected}, {part}"
+        bound += parameters
+    target = connection.ops.quote_name(model._meta.db_table)
+    return f"INSERT INTO {target} ({names}) SELECT {selected} FROM {source}", bound  # noqa: S608 - our own names
 
 
 @lru_cache(maxsize=512)
-def _sql(
+def _said(
     model: type[models.Model],
     using: str,
-    source: str,
     copied: tuple[tuple[str, str], ...],
     shared: tuple[str, ...],
     own: tuple[str, ...],
-    each: tuple[tuple[str, str], ...],
-) -> str:
+) -> tuple[str, str]:
+    """The names of the columns, and what is selected for them: the same however many rows there are."""
     connection = connections[using]
-    columns, quote = columns_of(model, connection), connection.ops.quote_name
-    said = say([columns[name] for name in shared], own)
-    names = [columns[name].name for name, _ in copied] + said.names + [columns[name].name for name, _ in each]
-    selected = [quote(column) for _, column in copied] + said.values + [part for _, part in each]
-    target = quote(model._meta.db_table)
-    return f"INSERT INTO {target} ({', '.join(names)}) SELECT {', '.join(selected)} FROM {source}"  # noqa: S608 - our own names
+    columns = columns_of(model, connection)
+    names, values = say([columns[name] for name in shared], own)
+    named = [*(columns[name].name for name, _ in copied), *names]
+    selected = [*(connection.ops.quote_name(column) for _, column in copied), *values]
+    return ", ".join(named), ", ".join(selected)
 
 
 def rows_of(jobs: type[models.Model], ids: Sequence[UUID], connection: BaseDatabaseWrapper) -> Statement:

@@ -153,8 +153,8 @@ class Move:
             yield "opened", self.opening.insertion(MOVED, self.using)
         if self.attempt_values is not None and self.are_known:
             # The ids too: they lead to the index, whatever the planner expects of the moved rows.
-            owned = ("active_job_id = ANY(%s::uuid[])", [ids])
-            moved = (f"active_job_id IN (SELECT {MOVED}.id FROM {MOVED})", list[Any]())  # noqa: S608 - our own name
+            owned: Statement = "active_job_id = ANY(%s::uuid[])", [ids]
+            moved: Statement = f"active_job_id IN (SELECT {MOVED}.id FROM {MOVED})", []  # noqa: S608 - our own name
             yield "written", update(self.tables.attempts, self.attempt_values, [owned, moved], connection)
 
     def _make_in_steps(self, *, savepoint: bool) -> list[Subject]:

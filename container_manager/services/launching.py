@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Collection
 from dataclasses import dataclass, replace
 from typing import Any
@@ -20,6 +19,7 @@ from container_manager.executors import Executor
 from container_manager.models import ContainerJob, JobAttempt
 from container_manager.ownership import Claim
 from container_manager.services import inputs
+from container_manager.services.batches import grouped
 from container_manager.services.executions import build_spec, executor_for, installation_id
 from container_manager.specs import ExecutionState, Handle
 from container_manager.sql.anyof import AnyOf
@@ -101,11 +101,9 @@ def confirm(claims: Collection[Claim], using: str) -> set[UUID]:
 
     The last look before the start, at the primary: a takeover committed before it is seen.
     """
-    owned: defaultdict[UUID, list[UUID]] = defaultdict(list)
-    for claim in claims:
-        owned[claim.worker].append(claim.attempt_id)
+    owned = grouped([claim.worker for claim in claims], [claim.attempt_id for claim in claims])
     confirmed: set[UUID] = set()
-    for worker, ids in owned.items():
+    for worker, ids in owned:
         rows = JobAttempt.objects.using(using).filter(AnyOf("pk", ids), active_job__isnull=False)
         standing = rows.filter(worker=worker, stop_requested="")
         # Nearly always all stand: their number says so for less than their ids do.

@@ -29,12 +29,7 @@ def is_conflict(error: Exception) -> bool:
 
 def retry_on_conflict(transaction: Callable[[], Result]) -> Result:
     """The result of ``transaction``, which opens and commits its own; at most ten tries with jitter."""
-    try:
-        return transaction()  # the rule: what a retry needs is not made for it
-    except OperationalError as error:
-        if not is_conflict(error):
-            raise
-    for attempt in stamina.retry_context(on=is_conflict, attempts=9, wait_initial=0.01, wait_max=0.5, timeout=60):
+    for attempt in stamina.retry_context(on=is_conflict, attempts=10, wait_initial=0.01, wait_max=0.5, timeout=60):
         with attempt:
             return transaction()
     raise AssertionError("stamina re-raises the last error")

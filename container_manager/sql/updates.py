@@ -50,8 +50,7 @@ def conditions_of(
         if value is None:
             found.append((f"{column.name} IS NULL", []))
         else:
-            bound = [column.field.get_db_prep_value(value, connection)]
-            found.append((f"{column.name} {_OPERATORS[operator]} %s", bound))
+            found.append((f"{column.name} {_OPERATORS[operator]} %s", [column.bind(value, connection)]))
     return found
 
 
