@@ -218,7 +218,7 @@ def _take_unseen(wanted: Statement, count: int, host: ExecutorHost, worker: UUID
     selection = f"{ids} LIMIT {count:d} FOR NO KEY UPDATE SKIP LOCKED"
     taken = lifecycle.transition_first(
         TABLES, using, (selection, bound),
-        order="priority DESC, queued_at, id", to=Status.LAUNCHING, verb=Verb.CLAIM,
+        order=("priority DESC", "queued_at", "id"), to=Status.LAUNCHING, verb=Verb.CLAIM,
         values={"attempt": F("attempt") + 1, "worker": worker},
         opening=Opening(JobAttempt(host=host, worker=worker), [uuid7() for _ in range(count)]),
         actor=str(worker), data={"host": host.name},
@@ -238,9 +238,10 @@ def _take(jobs: list[ContainerJob], host: ExecutorHost, worker: UUID, using: str
     taken = [job for job in jobs if job.pk in numbers]
     for job in taken:
         job.status, job.hold, job.worker, job.attempt = Status.LAUNCHING, Hold.NONE, worker, numbers[job.pk]
-        job.mark_as_loaded()
     return _claims_of([(job, attempt_ids[job.pk]) for job in taken], host, worker)
 
 
 def _claims_of(taken: Sequence[tuple[ContainerJob, UUID]], host: ExecutorHost, worker: UUID) -> list[Claim]:
+    for job, _ in taken:
+        job.mark_as_loaded()
     return [Claim(job, attempt_id, job.attempt, host, worker) for job, attempt_id in taken]

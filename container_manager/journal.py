@@ -11,6 +11,7 @@ from django.db import connections, models
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.utils import timezone
 
+from container_manager.sql.arrays import among
 from container_manager.sql.columns import columns_of, own_of, say
 from container_manager.sql.statements import Statement
 
@@ -63,9 +64,8 @@ def _said(
 
 def rows_of(jobs: type[models.Model], ids: Sequence[UUID], connection: BaseDatabaseWrapper) -> Statement:
     """The rows of ``jobs`` with these ids, as a source of ``insertion``."""
-    quote = connection.ops.quote_name
-    keys = [jobs._meta.pk.get_db_prep_value(key, connection) for key in ids]
-    return f"{quote(jobs._meta.db_table)} WHERE {quote('id')} IN ({', '.join(['%s'] * len(keys))})", keys
+    condition, keys = among(ids, jobs._meta.pk, connection)
+    return f"{connection.ops.quote_name(jobs._meta.db_table)} WHERE {condition}", keys
 
 
 def events_from(

@@ -75,7 +75,7 @@ def transition(
     message: str = "",
     data: Mapping[str, Any] | None = None,
     are_locked: bool = False,
-    are_attempts_known: bool = False,
+    attempt_ids: Sequence[UUID] | None = None,
 ) -> list[Subject]:
     """
     Those of ``subjects`` whose rows still are as ``guard`` says and that may go to ``to`` have gone there.
@@ -87,7 +87,7 @@ def transition(
     transaction, and without one is tried again after a deadlock. ``jobs`` carries the caller's
     own guard (attempt, worker); ``sources`` narrows the statuses to come from, never widens
     them. ``are_locked``: the caller has locked the rows and seen their status, so all move, and
-    no savepoint is spent on the doubt. ``are_attempts_known``: see ``Move``.
+    no savepoint is spent on the doubt. ``attempt_ids``: see ``Move``.
     """
     if not subjects:
         return []
@@ -98,7 +98,7 @@ def transition(
         tables=tables, using=using, subjects=subjects, sources=allowed, guard=guard or {},
         written={**implied(to), **(values or {})},
         event={"verb": verb, "actor": actor, "message": message, "data": data},
-        attempt_values=attempt_values, opening=opening, are_known=are_attempts_known,
+        attempt_values=attempt_values, opening=opening, attempt_ids=attempt_ids,
         is_arrival=to == Status.QUEUED,
     )  # fmt: skip
     followers = _followers_of(verb)
@@ -129,7 +129,7 @@ def transition_first(
     using: str,
     wanted: Statement,
     *,
-    order: str,
+    order: Sequence[str],
     to: Status,
     verb: Verb,
     values: Mapping[str, Any],

@@ -15,7 +15,7 @@ from django.db import connections, models, transaction
 
 from container_manager.journal import append_events, events_from, insertion, rows_of
 from container_manager.sql.anyof import AnyOf
-from container_manager.sql.arrays import array_of_ids
+from container_manager.sql.arrays import among, array_of_ids
 from container_manager.sql.rowvalues import RowValues
 from container_manager.sql.statements import Statement
 from container_manager.sql.updates import conditions_of, update
@@ -81,8 +81,8 @@ class Move:
 
     ``guard``: what else must be true of their rows, as lookups; see ``conditions_of`` for which.
     ``attempt_values``: what their open attempts get, if anything. ``opening``: the attempts that
-    begin. ``are_known``: the caller has seen those open attempts committed, so that they may be
-    written by the same statement, whose snapshot is older than its lock on the job. ``is_arrival``:
+    begin. ``attempt_ids``: those open attempts, where the caller has seen them committed, so that they may
+    be written by the same statement, whose snapshot is older than its lock on the job. ``is_arrival``:
     the jobs are in the queue now, and listeners are told.
     """
 
@@ -95,7 +95,7 @@ class Move:
     event: Mapping[str, Any]
     attempt_values: Mapping[str, Any] | None = None
     opening: Opening | None = None
-    are_known: bool = False
+    attempt_ids: Sequence[UUID] | None = None
     is_arrival: bool = False
 
     @property
@@ -110,7 +110,7 @@ class Move:
         """
         if connections[self.using].vendor != "postgresql":
             return self._make_in_steps(savepoint=savepoint)
-        if self.attempt_values is None or self.are_known:
+        if self.attempt_values is None or self.attempt_ids is not None:
             return self._make_at_once()
         with transaction.atomic(using=self.using, savepoint=False):
             moved = self._make_at_once()
@@ -122,11 +122,10 @@ class Move:
     def _make_at_once(self) -> list[Subject]:
         """PostgreSQL: one statement, which is atomic by itself and returns which rows it moved."""
         connection = connections[self.using]
-        ids = array_of_ids(self.ids)
-        sql, bound = self._update_jobs(ids)
+        sql, bound = self._update_jobs()
         returned = ", ".join(sorted({"id", "attempt", "queue", *(_COPIED.values() if self.opening else ())}))
         parts = [f"{MOVED} AS ({sql} RETURNING {returned})"]
-        for name, (part, parameters) in self._consequences(ids):
+        for name, (part, parameters) in self._consequences():
             parts.append(f"{name} AS ({part})")
             bound += parameters
         answer = f"SELECT id FROM {MOVED}"  # noqa: S608 - our own name
@@ -137,25 +136,26 @@ class Move:
             moved = {row[0] for row in cursor.fetchall()}
         return [subject for subject in self.subjects if subject.job_id in moved]
 
-    def _update_jobs(self, ids: str) -> Statement:
+    def _update_jobs(self) -> Statement:
         connection = connections[self.using]
         jobs = self.tables.jobs
         statuses = ", ".join(f"'{status}'" for status in sorted(self.sources))
+        keys = among(self.ids, jobs._meta.pk, connection)
+        # No index has that expression: a planner that expects few jobs in a status reads all that were in it.
+        sources: Statement = f"status || '' IN ({statuses})", []
         guard = conditions_of(jobs, self.guard, connection)
-        return update(
-            jobs, self.written, [("id = ANY(%s::uuid[])", [ids]), (f"status IN ({statuses})", []), *guard], connection
-        )
+        return update(jobs, self.written, [keys, sources, *guard], connection)
 
-    def _consequences(self, ids: str) -> Iterable[tuple[str, Statement]]:
+    def _consequences(self) -> Iterable[tuple[str, Statement]]:
         connection = connections[self.using]
         yield "noted", events_from(self.tables.events, MOVED, connection, self.event)
         if self.opening is not None:
             yield "opened", self.opening.insertion(MOVED, self.using)
-        if self.attempt_values is not None and self.are_known:
-            # The ids too: they lead to the index, whatever the planner expects of the moved rows.
-            owned: Statement = "active_job_id = ANY(%s::uuid[])", [ids]
-            moved: Statement = f"active_job_id IN (SELECT {MOVED}.id FROM {MOVED})", []  # noqa: S608 - our own name
-            yield "written", update(self.tables.attempts, self.attempt_values, [owned, moved], connection)
+        if self.attempt_values is not None and self.attempt_ids is not None:
+            # By their keys: the indexes of open attempts are full of those that have just ended.
+            known = among(self.attempt_ids, self.tables.attempts._meta.pk, connection)
+            moved: Statement = f"job_id IN (SELECT {MOVED}.id FROM {MOVED})", []  # noqa: S608 - our own name
+            yield "written", update(self.tables.attempts, self.attempt_values, [known, moved], connection)
 
     def _make_in_steps(self, *, savepoint: bool) -> list[Subject]:
         """

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from uuid import UUID
+
+from django.db.models import QuerySet
 
 from container_manager.executors.limits import time_limit
 from container_manager.lifecycle import Subject
 from container_manager.masking import Masker
-from container_manager.models import ContainerJob, ExecutorHost
+from container_manager.models import ContainerJob, ExecutorHost, JobAttempt
+from container_manager.sql.anyof import AnyOf
 
 
 @dataclass(slots=True)
@@ -36,3 +40,13 @@ class Claim:
     def timeout_seconds(self) -> int | None:
         """How long it may run: what the job says, within what the host's options do."""
         return time_limit(self.job.timeout_seconds, self.host.options)
+
+
+def owned(attempt_ids: Collection[UUID], worker: UUID, using: str) -> QuerySet[JobAttempt]:
+    """
+    Those of the attempts that ``worker`` owns, and that are open therefore: what ends has no owner.
+
+    To ask for that too would invite the planner to the index of open attempts, which has an entry for each that
+    this worker has ended since the last vacuum.
+    """
+    return JobAttempt.objects.using(using).filter(AnyOf("pk", attempt_ids), worker=worker)

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any, Final
+from collections.abc import Mapping, Sequence
+from typing import Any
 from uuid import UUID
 
 from django.db import connections
 
 from container_manager.journal import events_from
 from container_manager.moving import MOVED, Opening, Tables
+from container_manager.sql.reading import columns_from, instances_of
 from container_manager.sql.statements import Statement
 from container_manager.sql.updates import update
-
-ATTEMPT: Final = "opened_attempt"
 
 
 def pick(
@@ -21,7 +20,7 @@ def pick(
     using: str,
     wanted: Statement,
     *,
-    order: str,
+    order: Sequence[str],
     written: Mapping[str, Any],
     event: Mapping[str, Any],
     opening: Opening,
@@ -34,13 +33,18 @@ def pick(
     """
     connection = connections[using]
     selection, bound = wanted
-    moved, parameters = update(tables.jobs, written, [("id IN (SELECT picked.id FROM picked)", [])], connection)
+    # As an array: joined with them, a table of some ten thousand jobs is read whole.
+    keys: Statement = "id = ANY(ARRAY(SELECT picked.id FROM picked))", []
+    moved, parameters = update(tables.jobs, written, [keys], connection)
     noted, of_events = events_from(tables.events, MOVED, connection, event)
     opened, of_attempts = opening.insertion(MOVED, using)
+    best_first = ", ".join(f"{MOVED}.{column}" for column in order)
     statement = (
         f"WITH picked (id) AS MATERIALIZED ({selection}), {MOVED} AS ({moved} RETURNING *), noted AS ({noted}), "  # noqa: S608 - our own names
-        f"opened AS ({opened} RETURNING id, job_id) SELECT {MOVED}.*, opened.id AS {ATTEMPT} "
-        f"FROM {MOVED} JOIN opened ON opened.job_id = {MOVED}.id ORDER BY {order}"
+        f"opened AS ({opened} RETURNING id, job_id) SELECT opened.id, {columns_from(MOVED, tables.jobs)} "
+        f"FROM {MOVED} JOIN opened ON opened.job_id = {MOVED}.id ORDER BY {best_first}"
     )
-    jobs = tables.jobs._default_manager.using(using).raw(statement, [*bound, *parameters, *of_events, *of_attempts])
-    return [(job, job.__dict__.pop(ATTEMPT)) for job in jobs]
+    with connection.cursor() as cursor:
+        cursor.execute(statement, [*bound, *parameters, *of_events, *of_attempts])
+        rows = cursor.fetchall()
+    return list(zip(instances_of(tables.jobs, [row[1:] for row in rows], using), [row[0] for row in rows], strict=True))

@@ -93,7 +93,8 @@ def _finish(endings: Sequence[Ending], using: str) -> set[UUID]:
             ended = {"outcome": group[0].outcome, "exit_code": exit_code, "error": group[0].error}
             move = partial(
                 lifecycle.transition, TABLES, using, sources=[Status.RUNNING], actor=str(worker),
-                message=decision.message, attempt_values={**ended, **_engine_facts(group)}, are_attempts_known=True,
+                message=decision.message, attempt_values={**ended, **_engine_facts(group)},
+                attempt_ids=[ending.claim.attempt_id for ending in group],
                 data={"exit_code": exit_code, "outcome": group[0].outcome},
             )  # fmt: skip
             subjects = [ending.claim.subject for ending in group]

@@ -7,6 +7,8 @@ from dataclasses import dataclass, replace
 from typing import Any
 from uuid import UUID
 
+from django.db import connections
+
 from container_manager.exceptions import (
     ConfigurationError,
     ExecutionNotFoundError,
@@ -17,12 +19,14 @@ from container_manager.exceptions import (
 )
 from container_manager.executors import Executor
 from container_manager.models import ContainerJob, JobAttempt
-from container_manager.ownership import Claim
+from container_manager.ownership import Claim, owned
 from container_manager.services import inputs
 from container_manager.services.batches import grouped
 from container_manager.services.executions import build_spec, executor_for, installation_id
 from container_manager.specs import ExecutionState, Handle
-from container_manager.sql.anyof import AnyOf
+from container_manager.sql.arrays import among
+from container_manager.sql.scalars import count_where
+from container_manager.sql.updates import conditions_of
 from container_manager.states import Outcome
 
 
@@ -101,14 +105,21 @@ def confirm(claims: Collection[Claim], using: str) -> set[UUID]:
 
     The last look before the start, at the primary: a takeover committed before it is seen.
     """
-    owned = grouped([claim.worker for claim in claims], [claim.attempt_id for claim in claims])
+    groups = grouped([claim.worker for claim in claims], [claim.attempt_id for claim in claims])
     confirmed: set[UUID] = set()
-    for worker, ids in owned:
-        rows = JobAttempt.objects.using(using).filter(AnyOf("pk", ids), active_job__isnull=False)
-        standing = rows.filter(worker=worker, stop_requested="")
+    for worker, ids in groups:
         # Nearly always all stand: their number says so for less than their ids do.
-        confirmed.update(ids if standing.count() == len(ids) else standing.values_list("pk", flat=True))
+        if _count_standing(ids, worker, using) == len(ids):
+            confirmed.update(ids)
+        else:
+            confirmed.update(owned(ids, worker, using).filter(stop_requested="").values_list("pk", flat=True))
     return confirmed
+
+
+def _count_standing(ids: Collection[UUID], worker: UUID, using: str) -> int:
+    connection = connections[using]
+    standing = conditions_of(JobAttempt, {"worker": worker, "stop_requested": ""}, connection)
+    return count_where(JobAttempt, [among(ids, JobAttempt._meta.pk, connection), *standing], using)
 
 
 def start(executor: Executor, handle: Handle, *, engine_id: str = "") -> LaunchResult:

@@ -13,6 +13,7 @@ from django.db import transaction
 from container_manager import conf
 from container_manager.models import JobAttempt, JobLog
 from container_manager.models.log import pack
+from container_manager.ownership import owned
 from container_manager.specs import LogBatch, LogEntry
 from container_manager.sql.rowvalues import each_row
 
@@ -123,17 +124,17 @@ def store_output(writes: Sequence[OutputWrite], worker: UUID, using: str) -> set
         return set()
     with transaction.atomic(using=using):
         ids = [write.writer.attempt_id for write in writes]
-        owned = JobAttempt.objects.using(using).filter(pk__in=ids, worker=worker, active_job__isnull=False)
+        rows = owned(ids, worker, using)
         columns: dict[str, dict[UUID, Any]] = {
             "log_cursor": {write.writer.attempt_id: write.cursor for write in writes},
             "log_sequence": {write.writer.attempt_id: write.end for write in writes},
             "log_bytes": {write.writer.attempt_id: write.seen for write in writes},
             "log_bytes_left_out": {write.writer.attempt_id: write.left_out for write in writes},
         }
-        moved = owned.update(
+        moved = rows.update(
             **{name: each_row(JobAttempt, name, values, rows=len(writes)) for name, values in columns.items()}
         )
-        kept = set(ids) if moved == len(ids) else set(owned.values_list("pk", flat=True))
+        kept = set(ids) if moved == len(ids) else set(rows.values_list("pk", flat=True))
         _store_chunks([write for write in writes if write.writer.attempt_id in kept], using)
     return kept
 

@@ -56,7 +56,7 @@ def _record_started(claims: Sequence[tuple[Claim, str]], using: str, owner: UUID
             moved = lifecycle.transition(
                 TABLES, using, [claim.subject for claim, _ in group],
                 to=Status.RUNNING, verb=Verb.START, guard={"worker": worker, "attempt": number},
-                sources=[Status.LAUNCHING], values=started, attempt_values=attempt, are_attempts_known=True,
+                sources=[Status.LAUNCHING], values=started, attempt_values=attempt, attempt_ids=list(ids),
                 actor=str(worker),
             )  # fmt: skip
             moved_ids = {subject.job_id for subject in moved}

@@ -7,6 +7,7 @@ from typing import Any
 from uuid import UUID
 
 from container_manager.models import JobAttempt
+from container_manager.ownership import owned
 from container_manager.specs import Usage
 from container_manager.sql.conflicts import retry_on_conflict
 from container_manager.sql.rowvalues import each_row
@@ -24,7 +25,5 @@ def store_usage(measured: Mapping[UUID, Usage], worker: UUID, using: str) -> Non
         if (told := {pk: value for pk, value in column.items() if value is not None})
     }
     if values:
-        attempts = JobAttempt.objects.using(using).filter(
-            pk__in=list(measured), worker=worker, active_job__isnull=False
-        )
+        attempts = owned(measured, worker, using)
         retry_on_conflict(lambda: attempts.update(**values))

@@ -29,6 +29,10 @@ class DatabaseNow(Func):
     output_field = DateTimeField()
     template = "%(function)s"
 
+    def compiled(self, connection: BaseDatabaseWrapper) -> tuple[str, tuple[()]]:
+        """Its SQL, outside of any query."""
+        return NOW_SQL[connection.vendor], ()
+
     def as_postgresql(self, compiler: Any, connection: BaseDatabaseWrapper, **context: Any) -> Any:
         return super().as_sql(compiler, connection, template=NOW_SQL["postgresql"], **context)
 

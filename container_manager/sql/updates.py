@@ -57,6 +57,9 @@ def conditions_of(
 def _value(column: Column, value: Any, model: type[models.Model], connection: BaseDatabaseWrapper) -> Statement:
     if value is None:
         return "NULL", []
+    if hasattr(value, "compiled"):  # an expression of ours
+        sql, parameters = value.compiled(connection)
+        return sql, list(parameters)
     if hasattr(value, "resolve_expression"):
         query = UpdateQuery(model)
         resolved = value.resolve_expression(query, allow_joins=False, for_save=True)

@@ -37,6 +37,14 @@ class Agenda:
     next_due_seconds: float | None
     """Until a held job, one that may wait no longer, or a handler call is due that is not yet."""
 
+    @property
+    def is_only_ready(self) -> bool:
+        """There is nothing to do but to claim."""
+        return not (
+            self.is_promotion_due or self.is_expiry_due or self.is_call_due or self.are_jobs_waiting
+            or self.are_places_left or self.is_batch_ended
+        )  # fmt: skip
+
 
 class AgendaReader:
     """Reads agendas with one statement each, compiled once for the same queues and hosts."""
@@ -72,7 +80,9 @@ class AgendaReader:
 
     def _compile(self, queues: Sequence[str], hosts: Sequence[int]) -> Scalar:
         using = self._using
-        open_attempts = JobAttempt.objects.using(using).filter(active_job__isnull=False).order_by("host", "active_job")
+        # The index's own columns: ordered by the host itself, they would be by its name.
+        in_order = JobAttempt.objects.using(using).order_by("host_id", "active_job_id")
+        open_attempts = in_order.filter(active_job__isnull=False)
         return asking(
             [
                 (NOW_SQL[connections[using].vendor], []),

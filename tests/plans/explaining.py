@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Final
@@ -13,7 +13,7 @@ from django.db import connection, transaction
 from tests.plans.backlog import ATTEMPTS, JOBS
 
 PREFIXES: Final = {
-    "postgresql": "EXPLAIN (ANALYZE, FORMAT JSON) ",
+    "postgresql": "EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) ",
     "mysql": "ANALYZE FORMAT=JSON ",
     "sqlite": "EXPLAIN QUERY PLAN ",
 }
@@ -26,17 +26,21 @@ class Plan:
     sql: str
     text: str
     rows_read: int
+    entries_read: int = 0
+    """PostgreSQL: of indexes, by bitmaps; those of dead rows too, which a scan in order steps over for good."""
+    blocks: int = 0
+    """PostgreSQL: looked at, each time anew."""
 
 
 @contextmanager
-def explained() -> Iterator[list[Plan]]:
-    """The plan of every statement on jobs and attempts, with its rows counted, just before it runs."""
+def explained(is_wanted: Callable[[], bool] = lambda: True) -> Iterator[list[Plan]]:
+    """The plan of every statement on jobs and attempts that runs while ``is_wanted``, with its rows counted before."""
     plans: list[Plan] = []
     is_explaining = False
 
     def explain_first(execute: Any, sql: str, parameters: Any, many: bool, context: Any) -> Any:
         nonlocal is_explaining
-        if not is_explaining and _is_of_interest(sql):
+        if not is_explaining and _is_of_interest(sql) and is_wanted():
             is_explaining = True
             try:
                 plans.append(explain(sql, parameters))
@@ -57,14 +61,17 @@ def explain(sql: str, parameters: Any) -> Plan:
     """The plan of ``sql``. It is run for that, and undone."""
     with transaction.atomic():
         rows = _run(PREFIXES[connection.vendor] + sql, parameters)
+        entries = blocks = 0
         if connection.vendor == "sqlite":
             read = _count_steps(sql, parameters) // STEPS_OF_A_ROW
             text = "; ".join(str(row[3]) for row in rows)
         else:
             plan = json.loads(rows[0][0]) if isinstance(rows[0][0], str) else rows[0][0]
             read, text = _rows_read(plan), json.dumps(plan)
+            if connection.vendor == "postgresql":
+                entries, blocks = _entries_read(plan), plan[0]["Plan"]["Shared Hit Blocks"]
         transaction.set_rollback(True)
-    return Plan(sql, text, read)
+    return Plan(sql, text, read, entries, blocks)
 
 
 def assert_proportional(plans: Sequence[Plan], batch: int) -> None:
@@ -114,3 +121,13 @@ def _rows_read(plan: Any) -> int:
     elif "table_name" in plan:
         own = (plan.get("r_rows") or 0) * plan.get("r_loops", 1)
     return round(own) + sum(_rows_read(part) for part in plan.values())
+
+
+def _entries_read(plan: Any) -> int:
+    if isinstance(plan, list):
+        return sum(map(_entries_read, plan))
+    if not isinstance(plan, dict):
+        return 0
+    is_bitmap = plan.get("Node Type") == "Bitmap Index Scan"
+    own = plan["Actual Rows"] * plan["Actual Loops"] if is_bitmap else 0
+    return round(own) + sum(map(_entries_read, plan.values()))

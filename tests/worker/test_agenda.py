@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -17,7 +18,7 @@ from uuid_utils.compat import uuid7
 from container_manager import conf, queue_manager
 from container_manager.handlers import outbox
 from container_manager.models import ContainerJob, ExecutorHost, JobBatch, Place
-from container_manager.worker import WorkerLoop, WorkerOptions, health, loop, pace
+from container_manager.worker import WorkerLoop, WorkerOptions, claimer, health, loop, pace
 from container_manager.worker.agenda import Agenda, AgendaReader
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -142,3 +143,34 @@ def test_an_idle_worker_asks_one_statement_a_look_and_little_else(fake_host: Exe
     )
     assert heartbeat + checks + duties + looks <= 2, (duties, worker.costs)
     assert heartbeat + checks + duties + looks / loop.LISTENING_FACTOR <= 1, (duties, worker.costs)
+
+
+def test_a_worker_whose_hands_stay_full_claims_on_without_asking_what_else_there_is(
+    fake_host: ExecutorHost, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(claimer, "TRUSTED_SECONDS", 60.0)
+    jobs = queue_manager.queue_jobs([ContainerJob(command="true") for _ in range(40)])
+    counts: Counter[str] = Counter()
+
+    def count(execute: Any, sql: str, parameters: Any, many: bool, context: Any) -> Any:
+        counts["looks"] += sql.startswith("SELECT") and "hold_until" in sql and "next_try_at" in sql
+        counts["claims"] += sql.startswith("UPDATE") and "claimed_at" in sql
+        return execute(sql, parameters, many, context)
+
+    worker = WorkerLoop(WorkerOptions(drain=True, concurrency=4))
+    with connection.execute_wrapper(count):
+        worker.run()
+    full = len(jobs) // worker.options.concurrency
+    assert counts["claims"] >= full
+    assert 0 < counts["looks"] < counts["claims"], "most claims followed from the one before"
+    assert set(ContainerJob.objects.values_list("status", flat=True)) == {"completed"}
+
+
+@pytest.mark.parametrize(
+    "what", sorted(set(Agenda.__dataclass_fields__) - {"ready", "is_attempt_open", "next_due_seconds"})
+)
+def test_an_agenda_with_more_than_ready_jobs_is_not_trusted_again(what: str) -> None:
+    ready = replace(NOTHING, ready=frozenset({"default"}), is_attempt_open=True)
+    assert ready.is_only_ready
+    more: dict[str, Any] = {what: True}
+    assert not replace(ready, **more).is_only_ready
