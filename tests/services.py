@@ -7,6 +7,7 @@ What the suite can use beside Python, and what to do when it does not answer.
 from __future__ import annotations
 
 import functools
+import gc
 import os
 import shutil
 import sys
@@ -63,6 +64,16 @@ def _podman_absence() -> str:
 
 
 def _engine_absence(connect: Callable[[], docker.DockerClient]) -> str:
+    with warnings.catch_warnings():
+        # The SDK forgets the socket that nobody listened to; found later, it would be some test's error.
+        warnings.simplefilter("ignore", ResourceWarning)
+        absence = _first_engine_problem(connect)
+        if absence:
+            gc.collect()
+    return absence
+
+
+def _first_engine_problem(connect: Callable[[], docker.DockerClient]) -> str:
     try:
         client = connect()
     except DockerException as error:
