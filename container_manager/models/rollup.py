@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from bisect import bisect_left
 from datetime import UTC, datetime
 from typing import Final
 
@@ -13,16 +12,11 @@ from container_manager.states import Outcome
 TOTAL: Final = datetime(1970, 1, 1, tzinfo=UTC)
 """The ``minute`` of a queue's sums since the beginning; they only grow."""
 BUCKET_BOUNDS: Final = (0.1, 0.3, 1.0, 3.0, 10.0, 30.0, 100.0, 300.0, 1_000.0, 3_000.0, 10_000.0, 30_000.0)
-"""Upper ends of the buckets in seconds, equal steps of a logarithm; one more bucket takes what is longer."""
+"""Upper ends of the buckets in seconds, inclusive, equal steps of a logarithm; one more bucket takes what is longer."""
 WAIT_BUCKETS: Final = tuple(f"wait_bucket_{number}" for number in range(len(BUCKET_BOUNDS) + 1))
 RUN_BUCKETS: Final = tuple(f"run_bucket_{number}" for number in range(len(BUCKET_BOUNDS) + 1))
 OUTCOMES: Final = {outcome: f"outcome_{outcome.value}" for outcome in Outcome}
 """The column of each outcome."""
-
-
-def bucket(seconds: float) -> int:
-    """The number of the bucket that ``seconds`` belongs to."""
-    return bisect_left(BUCKET_BOUNDS, seconds)
 
 
 class MinuteRollup(models.Model):

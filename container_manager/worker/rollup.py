@@ -5,20 +5,29 @@ from __future__ import annotations
 import logging
 from collections import Counter, defaultdict, deque
 from collections.abc import Collection, Iterable, Mapping
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any, Final, NamedTuple
 from uuid import UUID
 
 from django.db import connections
 from django.db.backends.base.base import BaseDatabaseWrapper
-from django.db.models import DurationField, ExpressionWrapper, F
-from django.db.models.functions import Coalesce, Greatest
+from django.db.models import Case, Count, DurationField, ExpressionWrapper, F, IntegerField, Q, Sum, Value, When
+from django.db.models.functions import Coalesce, Greatest, TruncMinute
+from django.db.models.lookups import LessThan
 from django.utils import timezone
 
 from container_manager import signals
 from container_manager.lifecycle import Subject
 from container_manager.models import ContainerJob, JobAttempt
-from container_manager.models.rollup import COUNTED, OUTCOMES, RUN_BUCKETS, TOTAL, WAIT_BUCKETS, MinuteRollup, bucket
+from container_manager.models.rollup import (
+    BUCKET_BOUNDS,
+    COUNTED,
+    OUTCOMES,
+    RUN_BUCKETS,
+    TOTAL,
+    WAIT_BUCKETS,
+    MinuteRollup,
+)
 from container_manager.sql.anyof import AnyOf
 from container_manager.sql.clock import DatabaseNow
 from container_manager.sql.conflicts import retry_on_conflict
@@ -31,28 +40,32 @@ KEEP: Final = timedelta(days=31)
 BATCH: Final = 1_000
 _ENDS: Final = {Verb.COMPLETE: "completed", Verb.FAIL: "failed", Verb.CANCEL: "cancelled"}
 _GOES_ON: Final = {Verb.RETRY: "retried", Verb.RELEASE: "released", Verb.RESCUE: "rescued"}
-_COULD_RUN: Final = Greatest("queued_at", Coalesce("scheduled_for", "queued_at"))
-_WAITED: Final = ExpressionWrapper(F("launched_at") - _COULD_RUN, DurationField())
-_RAN: Final = ExpressionWrapper(F("finished_at") - F("started_at"), DurationField())
-_TRIES_BEFORE: Final = F("retry_count") + F("rerun_count") + F("infra_rerun_count") + F("rescue_count")
+_IS_FIRST_TRY: Final = Q(retry_count=0, rerun_count=0, infra_rerun_count=0, rescue_count=0)
 
 Key = tuple[datetime, str]
 """A minute and a queue."""
 
 
-class _Ended(NamedTuple):
-    """
-    What is counted of a job that has ended, or of an attempt; ``tries_before`` were not its last.
+class _Ends(NamedTuple):
+    """Ends that are counted together; the database adds them up, as a driver reads durations one by one slowly."""
 
-    Durations rather than moments: a driver reads them in a fraction of the time.
-    """
+    queue: str
+    outcome: str
+    minute: datetime | None
+    wait_bucket: int | None
+    """``None``: these were not their jobs' only launches."""
+    run_bucket: int | None
+    jobs: int
+    waited: timedelta | None
+    ran: timedelta | None
+
+
+class _Went(NamedTuple):
+    """What is counted of an attempt that is not its job's last."""
 
     queue: str
     outcome: str
     finished_at: datetime | None
-    waited: timedelta | None = None
-    ran: timedelta | None = None
-    tries_before: int = 0
 
 
 class Rollup:
@@ -103,38 +116,46 @@ class Rollup:
             self._moves.extend((verb, subject) for subject in subjects)
 
     def _count(self, moves: Collection[tuple[Verb, Subject]]) -> None:
-        jobs = self._ended_jobs({subject.job_id for verb, subject in moves if verb in _ENDS})
+        for verb, name in _ENDS.items():
+            for ends in self._ends({subject.job_id for moved, subject in moves if moved is verb}):
+                self._add(
+                    ends.minute, ends.queue, {name: ends.jobs, **_outcome(ends.outcome, ends.jobs), **_spent(ends)}
+                )
         attempts = self._attempts({subject.job_id for verb, subject in moves if verb in _GOES_ON})
         for verb, subject in moves:
-            if verb in _ENDS:
-                row = jobs.get(subject.job_id)
-                found = {_ENDS[verb]: 1, **_durations(row)} if row else {}
-            else:
-                row = attempts.get(subject)
-                found = {_GOES_ON[verb]: 1}
-            if row is None:  # deleted meanwhile
-                continue
-            if row.outcome and verb is not Verb.RESCUE:  # its end comes by itself
-                found[OUTCOMES[Outcome(row.outcome)]] = 1
-            moment = row.finished_at or timezone.now()
-            counts: dict[str, Any] = self._counts[moment.replace(second=0, microsecond=0), row.queue]
-            for name, value in found.items():
-                counts[name] += value
+            went = attempts.get(subject) if verb in _GOES_ON else None
+            if went is not None:
+                # What a rescued one comes to follows by itself.
+                outcome = {} if verb is Verb.RESCUE else _outcome(went.outcome, 1)
+                self._add(went.finished_at, went.queue, {_GOES_ON[verb]: 1, **outcome})
 
-    def _ended_jobs(self, ids: Collection[UUID]) -> dict[UUID, _Ended]:
+    def _add(self, moment: datetime | None, queue: str, found: Mapping[str, float]) -> None:
+        minute = (moment or timezone.now()).replace(second=0, microsecond=0)
+        counts: dict[str, Any] = self._counts[minute, queue]
+        for name, value in found.items():
+            counts[name] += value
+
+    def _ends(self, ids: Collection[UUID]) -> Iterable[_Ends]:
         if not ids:
-            return {}
+            return []
+        could_run = Greatest("queued_at", Coalesce("scheduled_for", "queued_at"))
         rows = ContainerJob.objects.using(self._using).filter(AnyOf("pk", ids)).order_by()
-        values = rows.values_list("pk", "queue", "outcome", "finished_at", _WAITED, _RAN, _TRIES_BEFORE)
-        return {job_id: _Ended._make(row) for job_id, *row in values}
+        measured = rows.annotate(
+            minute=TruncMinute("finished_at", tzinfo=UTC),
+            waited=Case(When(_IS_FIRST_TRY, then=_between(could_run, F("launched_at")))),
+            ran=_between(F("started_at"), F("finished_at")),
+        )
+        sorted_out = measured.annotate(wait_bucket=_bucket_of("waited"), run_bucket=_bucket_of("ran"))
+        groups = sorted_out.values_list("queue", "outcome", "minute", "wait_bucket", "run_bucket")
+        return map(_Ends._make, groups.annotate(Count("pk"), Sum("waited"), Sum("ran")))
 
-    def _attempts(self, ids: Collection[UUID]) -> dict[Subject, _Ended]:
+    def _attempts(self, ids: Collection[UUID]) -> dict[Subject, _Went]:
         if not ids:
             return {}
         rows = JobAttempt.objects.using(self._using).filter(AnyOf("job", ids)).order_by()
         values = rows.values_list("job_id", "number", "job__queue", "outcome", "finished_at")
         return {
-            Subject(job_id, number): _Ended(queue, outcome, finished_at)
+            Subject(job_id, number): _Went(queue, outcome, finished_at)
             for job_id, number, queue, outcome, finished_at in values
         }
 
@@ -146,19 +167,30 @@ def _totals(counts: Mapping[Key, Counter[str]]) -> dict[Key, Counter[str]]:
     return totals
 
 
-def _durations(job: _Ended) -> dict[str, float]:
+def _between(start: Any, end: Any) -> Case:
+    """From ``start`` to ``end``; nothing where ``end`` is before, as by two clocks that disagree."""
+    duration = ExpressionWrapper(end - start, DurationField())
+    return Case(When(LessThan(end, start), then=Value(timedelta())), default=duration, output_field=DurationField())
+
+
+def _bucket_of(duration: str) -> Case:
+    """The number of the bucket of a duration; NULL of NULL."""
+    bounds = [When(**{f"{duration}__lte": timedelta(seconds=end)}, then=n) for n, end in enumerate(BUCKET_BOUNDS)]
+    longer = When(**{f"{duration}__isnull": False}, then=len(BUCKET_BOUNDS))
+    return Case(*bounds, longer, output_field=IntegerField())
+
+
+def _outcome(outcome: str, count: int) -> dict[str, float]:
+    return {OUTCOMES[Outcome(outcome)]: count} if outcome else {}
+
+
+def _spent(ends: _Ends) -> dict[str, float]:
     found: dict[str, float] = {}
-    if job.waited is not None and not job.tries_before:
-        wait = _seconds(job.waited)
-        found |= {WAIT_BUCKETS[bucket(wait)]: 1, "wait_seconds": wait}
-    if job.ran is not None:
-        run = _seconds(job.ran)
-        found |= {RUN_BUCKETS[bucket(run)]: 1, "run_seconds": run}
+    if ends.wait_bucket is not None and ends.waited is not None:
+        found |= {WAIT_BUCKETS[ends.wait_bucket]: ends.jobs, "wait_seconds": ends.waited.total_seconds()}
+    if ends.run_bucket is not None and ends.ran is not None:
+        found |= {RUN_BUCKETS[ends.run_bucket]: ends.jobs, "run_seconds": ends.ran.total_seconds()}
     return found
-
-
-def _seconds(duration: timedelta) -> float:
-    return max(0.0, duration.total_seconds())  # two clocks may disagree
 
 
 def add_counts(counts: Mapping[Key, Mapping[str, float]], using: str) -> None:

@@ -16,7 +16,7 @@ from uuid_utils.compat import uuid7
 from container_manager import claiming, queue_manager, signals
 from container_manager.executors.fake import Script
 from container_manager.models import ContainerJob, ExecutorHost, JobAttempt, MinuteRollup
-from container_manager.models.rollup import BUCKET_BOUNDS, OUTCOMES, RUN_BUCKETS, TOTAL, WAIT_BUCKETS, bucket
+from container_manager.models.rollup import BUCKET_BOUNDS, OUTCOMES, RUN_BUCKETS, TOTAL, WAIT_BUCKETS
 from container_manager.services.takeover import commit_takeover
 from container_manager.worker import rollup
 from container_manager.worker.rollup import KEEP, Rollup, add_counts
@@ -101,16 +101,37 @@ def test_waits_and_runs_fall_into_their_buckets() -> None:
     job.mark_as_completed()
     statistics.close()
     row = totals()
-    assert getattr(row, WAIT_BUCKETS[bucket(40)]) == 1
+    assert getattr(row, WAIT_BUCKETS[BUCKET_BOUNDS.index(100.0)]) == 1
     assert row.wait_seconds == pytest.approx(40)
-    assert getattr(row, RUN_BUCKETS[bucket(500)]) == 1
+    assert getattr(row, RUN_BUCKETS[BUCKET_BOUNDS.index(1_000.0)]) == 1
     assert row.run_seconds == pytest.approx(500, abs=30)
 
 
-def test_the_end_of_a_bucket_belongs_to_it() -> None:
-    assert [bucket(bound) for bound in BUCKET_BOUNDS] == list(range(len(BUCKET_BOUNDS)))
-    assert bucket(BUCKET_BOUNDS[-1] + 1) == len(BUCKET_BOUNDS)
-    assert bucket(0) == 0
+@pytest.mark.parametrize("number", [0, 5, len(BUCKET_BOUNDS) - 1])
+def test_the_end_of_a_bucket_belongs_to_it(number: int) -> None:
+    start = timezone.now().replace(microsecond=0) - timedelta(days=2)
+    times = {"queued_at": start, "launched_at": start + timedelta(seconds=BUCKET_BOUNDS[number])}
+    statistics = Rollup("default")
+    statistics.open()
+    for more in (0, 1):
+        times["launched_at"] += timedelta(milliseconds=more)
+        ContainerJob.objects.create(command="x", status="running", **times).mark_as_completed()
+    statistics.close()
+    row = totals()
+    assert [getattr(row, name) for name in WAIT_BUCKETS[number : number + 2]] == [1, 1]
+    assert sum(getattr(row, name) for name in RUN_BUCKETS) == 0, "they never started"
+
+
+def test_what_ended_before_it_began_by_another_clock_took_no_time() -> None:
+    now = timezone.now()
+    statistics = Rollup("default")
+    statistics.open()
+    later = {"launched_at": now - timedelta(hours=1), "started_at": now + timedelta(hours=1)}
+    ContainerJob.objects.create(command="x", status="running", queued_at=now, **later).mark_as_completed()
+    statistics.close()
+    row = totals()
+    assert (row.wait_seconds, row.run_seconds) == (0, 0)
+    assert (getattr(row, WAIT_BUCKETS[0]), getattr(row, RUN_BUCKETS[0])) == (1, 1)
 
 
 def test_several_writers_at_once_lose_nothing() -> None:
@@ -150,7 +171,7 @@ def test_what_the_database_did_not_take_is_written_later(monkeypatch: pytest.Mon
         with pytest.raises(OperationalError):
             statistics.flush()
     with monkeypatch.context() as outage:
-        outage.setattr(statistics, "_ended_jobs", fail)
+        outage.setattr(statistics, "_ends", fail)
         queue_manager.cancel_job(queue_manager.create_and_queue(command="x"))
         with pytest.raises(OperationalError):
             statistics.flush()

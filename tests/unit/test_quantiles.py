@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
+
 import pytest
 
 from container_manager.admin.dashboard.quantiles import quantile
-from container_manager.models.rollup import BUCKET_BOUNDS, bucket
+from container_manager.models.rollup import BUCKET_BOUNDS
+
+
+def bucket(seconds: float) -> int:
+    """The number of the bucket that ``seconds`` belongs to."""
+    return bisect_left(BUCKET_BOUNDS, seconds)
 
 
 def counted(*seconds: float) -> list[int]:
