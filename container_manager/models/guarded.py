@@ -70,16 +70,11 @@ class GuardedModel(models.Model):
         self.mark_as_loaded(names)
 
     def mark_as_loaded(self, names: Iterable[str] | None = None) -> None:
-        """The instance's guarded values, or those of ``names``, are taken for the row's."""
+        """The instance's guarded values are taken for the row's."""
         state = self.__dict__
+        marked = self.guarded_fields if names is None else self.guarded_fields.intersection(names)
         # A new dictionary: copy.copy() of an instance shares the old one.
-        if names is None:
-            # All of them, guarded or not: to copy a dictionary takes a fifth of the time that to choose does.
-            loaded = {**self._loaded, **state}
-            loaded.pop("_loaded", None)
-        else:
-            loaded = {**self._loaded, **{name: state[name] for name in names if name in state}}
-        self._loaded = loaded
+        self._loaded = {**self._loaded, **{name: state[name] for name in marked if name in state}}
 
     def guarded_changes(self) -> dict[str, Any]:
         """Guarded columns whose value on this instance differs from the one that was loaded."""

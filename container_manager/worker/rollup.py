@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections import Counter, defaultdict, deque
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final, NamedTuple
 from uuid import UUID
@@ -116,12 +116,18 @@ class Rollup:
             self._moves.extend((verb, subject) for subject in subjects)
 
     def _count(self, moves: Collection[tuple[Verb, Subject]]) -> None:
-        for verb, name in _ENDS.items():
-            for ends in self._ends({subject.job_id for moved, subject in moves if moved is verb}):
-                self._add(
-                    ends.minute, ends.queue, {name: ends.jobs, **_outcome(ends.outcome, ends.jobs), **_spent(ends)}
-                )
-        attempts = self._attempts({subject.job_id for verb, subject in moves if verb in _GOES_ON})
+        ids: defaultdict[Verb, list[UUID]] = defaultdict(list)
+        for verb, subject in moves:
+            ids[verb].append(subject.job_id)
+        # All is read before anything is counted: what fails is tried again as a whole.
+        ends = [
+            (name, ends) for verb, name in _ENDS.items() for some in _each_once(ids[verb]) for ends in self._ends(some)
+        ]
+        attempts = self._attempts({job_id for verb in _GOES_ON for job_id in ids[verb]})
+        for name, found in ends:
+            self._add(
+                found.minute, found.queue, {name: found.jobs, **_outcome(found.outcome, found.jobs), **_spent(found)}
+            )
         for verb, subject in moves:
             went = attempts.get(subject) if verb in _GOES_ON else None
             if went is not None:
@@ -135,9 +141,7 @@ class Rollup:
         for name, value in found.items():
             counts[name] += value
 
-    def _ends(self, ids: Collection[UUID]) -> Iterable[_Ends]:
-        if not ids:
-            return []
+    def _ends(self, ids: Collection[UUID]) -> list[_Ends]:
         could_run = Greatest("queued_at", Coalesce("scheduled_for", "queued_at"))
         rows = ContainerJob.objects.using(self._using).filter(AnyOf("pk", ids)).order_by()
         measured = rows.annotate(
@@ -147,7 +151,7 @@ class Rollup:
         )
         sorted_out = measured.annotate(wait_bucket=_bucket_of("waited"), run_bucket=_bucket_of("ran"))
         groups = sorted_out.values_list("queue", "outcome", "minute", "wait_bucket", "run_bucket")
-        return map(_Ends._make, groups.annotate(Count("pk"), Sum("waited"), Sum("ran")))
+        return [_Ends._make(row) for row in groups.annotate(Count("pk"), Sum("waited"), Sum("ran"))]
 
     def _attempts(self, ids: Collection[UUID]) -> dict[Subject, _Went]:
         if not ids:
@@ -158,6 +162,14 @@ class Rollup:
             Subject(job_id, number): _Went(queue, outcome, finished_at)
             for job_id, number, queue, outcome, finished_at in values
         }
+
+
+def _each_once(ids: Iterable[UUID]) -> Iterator[set[UUID]]:
+    """All of ``ids``, none twice in one set: a job that was queued again may end more than once between two looks."""
+    left = Counter(ids)
+    while left:
+        yield set(left)
+        left -= Counter(left.keys())
 
 
 def _totals(counts: Mapping[Key, Counter[str]]) -> dict[Key, Counter[str]]:

@@ -179,6 +179,34 @@ def test_what_the_database_did_not_take_is_written_later(monkeypatch: pytest.Mon
     assert totals().cancelled == 2
 
 
+def test_a_job_that_ended_twice_between_two_looks_is_counted_twice() -> None:
+    statistics = Rollup("default")
+    statistics.open()
+    job = ContainerJob.objects.create(command="x", status="failed", queued_at=timezone.now())
+    for _ in range(2):
+        queue_manager.retry_job(job)
+        job.mark_as_failed("no")
+    statistics.close()
+    assert totals().failed == 2
+
+
+def test_what_could_be_read_is_not_counted_when_the_rest_could_not(monkeypatch: pytest.MonkeyPatch) -> None:
+    statistics = Rollup("default")
+    statistics.open()
+    queue_manager.cancel_job(queue_manager.create_and_queue(command="x"))
+    ContainerJob.objects.create(command="x", status="running").mark_as_failed("no")
+
+    def fail(*_: Any) -> None:
+        raise OperationalError("away")
+
+    with monkeypatch.context() as outage:
+        outage.setattr(statistics, "_attempts", fail)
+        with pytest.raises(OperationalError):
+            statistics.flush()
+    statistics.close()
+    assert (totals().cancelled, totals().failed) == (1, 1)
+
+
 def test_a_job_that_was_deleted_meanwhile_is_left_out() -> None:
     statistics = Rollup("default")
     statistics.open()
