@@ -5,6 +5,6 @@ from __future__ import annotations
 from typing import Final
 
 ORDER: Final = (
-    "enqueue", "drain", "claim", "pick_up", "idle", "watch", "writes", "stats", "pages", "docker",
+    "enqueue", "drain", "backlog", "claim", "pick_up", "idle", "watch", "writes", "stats", "pages", "docker",
 )  # fmt: skip
 """The order in which they are asked."""
