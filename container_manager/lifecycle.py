@@ -84,8 +84,8 @@ def transition(
     ``attempt_values``, and jobs that leave the active statuses have no open attempt left. One
     guarded UPDATE for the whole group; only when somebody moved some of them meanwhile, and the
     database does not say which, is each asked on its own. Atomic; joins the caller's
-    transaction, and without one is tried again after a deadlock. ``jobs`` carries the caller's
-    own guard (attempt, worker); ``sources`` narrows the statuses to come from, never widens
+    transaction, and without one is tried again after a deadlock. ``guard`` is the caller's
+    own (attempt, worker); ``sources`` narrows the statuses to come from, never widens
     them. ``are_locked``: the caller has locked the rows and seen their status, so all move, and
     no savepoint is spent on the doubt. ``attempt_ids``: see ``Move``.
     """

@@ -12,7 +12,7 @@ from django.db import transaction
 
 from container_manager import conf, lifecycle, telemetry
 from container_manager.models import TABLES, JobAttempt
-from container_manager.ownership import Claim
+from container_manager.ownership import Claim, owned
 from container_manager.services.batches import grouped
 from container_manager.services.launching import LaunchResult
 from container_manager.sql.clock import DatabaseNow
@@ -163,7 +163,7 @@ def _leave_launching(
 
 def is_cancelled(claim: Claim, using: str) -> bool:
     """Whether the attempt of ``claim``, still open, is asked to stop."""
-    rows = JobAttempt.objects.using(using).filter(pk=claim.attempt_id, worker=claim.worker, active_job__isnull=False)
+    rows = owned([claim.attempt_id], claim.worker, using)
     return rows.filter(stop_requested=StopReason.CANCEL).exists()
 
 
@@ -173,7 +173,7 @@ def request_stop(claim: Claim, reason: StopReason, using: str) -> datetime | Non
 
     So a later 137 is never misread, whoever collects it. Asked again, the first request stands.
     """
-    rows = JobAttempt.objects.using(using).filter(pk=claim.attempt_id, worker=claim.worker, active_job__isnull=False)
+    rows = owned([claim.attempt_id], claim.worker, using)
     if rows.filter(killed_by="").update(killed_by=reason, killed_at=DatabaseNow()):
         label = str(StopReason(reason).label)
         lifecycle.record(TABLES, using, [claim.subject], Verb.STOP, actor=str(claim.worker), message=label)

@@ -108,26 +108,29 @@ def _count_steps(sql: str, parameters: Any) -> int:
     return count
 
 
+def _nodes(plan: Any) -> Iterator[dict[str, Any]]:
+    """All of a plan's, with what is in them."""
+    if isinstance(plan, list):
+        for part in plan:
+            yield from _nodes(part)
+    elif isinstance(plan, dict):
+        yield plan
+        yield from _nodes(list(plan.values()))
+
+
 def _rows_read(plan: Any) -> int:
     """Rows that the scans of a plan looked at, kept or not, over all of their loops."""
-    if isinstance(plan, list):
-        return sum(map(_rows_read, plan))
-    if not isinstance(plan, dict):
-        return 0
-    own = 0.0
-    if "Relation Name" in plan and plan["Node Type"] != "ModifyTable":
-        removed = plan.get("Rows Removed by Filter", 0) + plan.get("Rows Removed by Index Recheck", 0)
-        own = (plan["Actual Rows"] + removed) * plan["Actual Loops"]
-    elif "table_name" in plan:
-        own = (plan.get("r_rows") or 0) * plan.get("r_loops", 1)
-    return round(own) + sum(_rows_read(part) for part in plan.values())
+    read = 0
+    for node in _nodes(plan):
+        if "Relation Name" in node and node["Node Type"] != "ModifyTable":
+            removed = node.get("Rows Removed by Filter", 0) + node.get("Rows Removed by Index Recheck", 0)
+            read += round((node["Actual Rows"] + removed) * node["Actual Loops"])
+        elif "table_name" in node:
+            read += round((node.get("r_rows") or 0) * node.get("r_loops", 1))
+    return read
 
 
 def _entries_read(plan: Any) -> int:
-    if isinstance(plan, list):
-        return sum(map(_entries_read, plan))
-    if not isinstance(plan, dict):
-        return 0
-    is_bitmap = plan.get("Node Type") == "Bitmap Index Scan"
-    own = plan["Actual Rows"] * plan["Actual Loops"] if is_bitmap else 0
-    return round(own) + sum(map(_entries_read, plan.values()))
+    """Entries of indexes that a plan's bitmaps were made of."""
+    bitmaps = (node for node in _nodes(plan) if node.get("Node Type") == "Bitmap Index Scan")
+    return sum(round(node["Actual Rows"] * node["Actual Loops"]) for node in bitmaps)
