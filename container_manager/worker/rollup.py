@@ -5,33 +5,22 @@ from __future__ import annotations
 import logging
 from collections import Counter, defaultdict, deque
 from collections.abc import Collection, Iterable, Iterator, Mapping
-from datetime import UTC, datetime, timedelta
-from typing import Any, Final, NamedTuple
+from datetime import datetime, timedelta
+from typing import Any, Final
 from uuid import UUID
 
 from django.db import connections
 from django.db.backends.base.base import BaseDatabaseWrapper
-from django.db.models import Case, Count, DurationField, ExpressionWrapper, F, IntegerField, Q, Sum, Value, When
-from django.db.models.functions import Coalesce, Greatest, TruncMinute
-from django.db.models.lookups import LessThan
 from django.utils import timezone
 
 from container_manager import signals
 from container_manager.lifecycle import Subject
-from container_manager.models import ContainerJob, JobAttempt
-from container_manager.models.rollup import (
-    BUCKET_BOUNDS,
-    COUNTED,
-    OUTCOMES,
-    RUN_BUCKETS,
-    TOTAL,
-    WAIT_BUCKETS,
-    MinuteRollup,
-)
-from container_manager.sql.anyof import AnyOf
+from container_manager.models import ContainerJob
+from container_manager.models.rollup import COUNTED, OUTCOMES, RUN_BUCKETS, TOTAL, WAIT_BUCKETS, MinuteRollup
 from container_manager.sql.clock import DatabaseNow
 from container_manager.sql.conflicts import retry_on_conflict
 from container_manager.states import Outcome, Verb
+from container_manager.worker import tallies
 from container_manager.worker.connections import OUTAGES
 
 logger = logging.getLogger(__name__)
@@ -40,32 +29,9 @@ KEEP: Final = timedelta(days=31)
 BATCH: Final = 1_000
 _ENDS: Final = {Verb.COMPLETE: "completed", Verb.FAIL: "failed", Verb.CANCEL: "cancelled"}
 _GOES_ON: Final = {Verb.RETRY: "retried", Verb.RELEASE: "released", Verb.RESCUE: "rescued"}
-_IS_FIRST_TRY: Final = Q(retry_count=0, rerun_count=0, infra_rerun_count=0, rescue_count=0)
 
 Key = tuple[datetime, str]
 """A minute and a queue."""
-
-
-class _Ends(NamedTuple):
-    """Ends that are counted together; the database adds them up, as a driver reads durations one by one slowly."""
-
-    queue: str
-    outcome: str
-    minute: datetime | None
-    wait_bucket: int | None
-    """``None``: these were not their jobs' only launches."""
-    run_bucket: int | None
-    jobs: int
-    waited: timedelta | None
-    ran: timedelta | None
-
-
-class _Went(NamedTuple):
-    """What is counted of an attempt that is not its job's last."""
-
-    queue: str
-    outcome: str
-    finished_at: datetime | None
 
 
 class Rollup:
@@ -120,14 +86,15 @@ class Rollup:
         for verb, subject in moves:
             ids[verb].append(subject.job_id)
         # All is read before anything is counted: what fails is tried again as a whole.
-        ends = [
-            (name, ends) for verb, name in _ENDS.items() for some in _each_once(ids[verb]) for ends in self._ends(some)
+        ended = [
+            (name, ends)
+            for verb, name in _ENDS.items()
+            for once in _each_once(ids[verb])
+            for ends in tallies.ends_of(once, self._using)
         ]
-        attempts = self._attempts({job_id for verb in _GOES_ON for job_id in ids[verb]})
-        for name, found in ends:
-            self._add(
-                found.minute, found.queue, {name: found.jobs, **_outcome(found.outcome, found.jobs), **_spent(found)}
-            )
+        attempts = tallies.attempts_of({job_id for verb in _GOES_ON for job_id in ids[verb]}, self._using)
+        for name, ends in ended:
+            self._add(ends.minute, ends.queue, {name: ends.jobs, **_outcome(ends.outcome, ends.jobs), **_spent(ends)})
         for verb, subject in moves:
             went = attempts.get(subject) if verb in _GOES_ON else None
             if went is not None:
@@ -140,28 +107,6 @@ class Rollup:
         counts: dict[str, Any] = self._counts[minute, queue]
         for name, value in found.items():
             counts[name] += value
-
-    def _ends(self, ids: Collection[UUID]) -> list[_Ends]:
-        could_run = Greatest("queued_at", Coalesce("scheduled_for", "queued_at"))
-        rows = ContainerJob.objects.using(self._using).filter(AnyOf("pk", ids)).order_by()
-        measured = rows.annotate(
-            minute=TruncMinute("finished_at", tzinfo=UTC),
-            waited=Case(When(_IS_FIRST_TRY, then=_between(could_run, F("launched_at")))),
-            ran=_between(F("started_at"), F("finished_at")),
-        )
-        sorted_out = measured.annotate(wait_bucket=_bucket_of("waited"), run_bucket=_bucket_of("ran"))
-        groups = sorted_out.values_list("queue", "outcome", "minute", "wait_bucket", "run_bucket")
-        return [_Ends._make(row) for row in groups.annotate(Count("pk"), Sum("waited"), Sum("ran"))]
-
-    def _attempts(self, ids: Collection[UUID]) -> dict[Subject, _Went]:
-        if not ids:
-            return {}
-        rows = JobAttempt.objects.using(self._using).filter(AnyOf("job", ids)).order_by()
-        values = rows.values_list("job_id", "number", "job__queue", "outcome", "finished_at")
-        return {
-            Subject(job_id, number): _Went(queue, outcome, finished_at)
-            for job_id, number, queue, outcome, finished_at in values
-        }
 
 
 def _each_once(ids: Iterable[UUID]) -> Iterator[set[UUID]]:
@@ -179,24 +124,11 @@ def _totals(counts: Mapping[Key, Counter[str]]) -> dict[Key, Counter[str]]:
     return totals
 
 
-def _between(start: Any, end: Any) -> Case:
-    """From ``start`` to ``end``; nothing where ``end`` is before, as by two clocks that disagree."""
-    duration = ExpressionWrapper(end - start, DurationField())
-    return Case(When(LessThan(end, start), then=Value(timedelta())), default=duration, output_field=DurationField())
-
-
-def _bucket_of(duration: str) -> Case:
-    """The number of the bucket of a duration; NULL of NULL."""
-    bounds = [When(**{f"{duration}__lte": timedelta(seconds=end)}, then=n) for n, end in enumerate(BUCKET_BOUNDS)]
-    longer = When(**{f"{duration}__isnull": False}, then=len(BUCKET_BOUNDS))
-    return Case(*bounds, longer, output_field=IntegerField())
-
-
 def _outcome(outcome: str, count: int) -> dict[str, float]:
     return {OUTCOMES[Outcome(outcome)]: count} if outcome else {}
 
 
-def _spent(ends: _Ends) -> dict[str, float]:
+def _spent(ends: tallies.Ends) -> dict[str, float]:
     found: dict[str, float] = {}
     if ends.wait_bucket is not None and ends.waited is not None:
         found |= {WAIT_BUCKETS[ends.wait_bucket]: ends.jobs, "wait_seconds": ends.waited.total_seconds()}

@@ -18,7 +18,7 @@ from container_manager.executors.fake import Script
 from container_manager.models import ContainerJob, ExecutorHost, JobAttempt, MinuteRollup
 from container_manager.models.rollup import BUCKET_BOUNDS, OUTCOMES, RUN_BUCKETS, TOTAL, WAIT_BUCKETS
 from container_manager.services.takeover import commit_takeover
-from container_manager.worker import rollup
+from container_manager.worker import rollup, tallies
 from container_manager.worker.rollup import KEEP, Rollup, add_counts
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -171,7 +171,7 @@ def test_what_the_database_did_not_take_is_written_later(monkeypatch: pytest.Mon
         with pytest.raises(OperationalError):
             statistics.flush()
     with monkeypatch.context() as outage:
-        outage.setattr(statistics, "_ends", fail)
+        outage.setattr(tallies, "ends_of", fail)
         queue_manager.cancel_job(queue_manager.create_and_queue(command="x"))
         with pytest.raises(OperationalError):
             statistics.flush()
@@ -200,7 +200,7 @@ def test_what_could_be_read_is_not_counted_when_the_rest_could_not(monkeypatch: 
         raise OperationalError("away")
 
     with monkeypatch.context() as outage:
-        outage.setattr(statistics, "_attempts", fail)
+        outage.setattr(tallies, "attempts_of", fail)
         with pytest.raises(OperationalError):
             statistics.flush()
     statistics.close()
